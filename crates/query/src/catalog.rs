@@ -92,6 +92,7 @@ impl Catalog {
 
         // A regular expression with an @ is meant for names with their location.
         let sees_location = pattern.is_regex && text.contains('@');
+        let is_pattern = pattern.is_regex || text.contains('*');
         let mut names = Vec::new();
         for name in self.tracepoints.keys() {
             let (base, at) = match name.split_once('@') {
@@ -100,8 +101,8 @@ impl Catalog {
             };
             let is_wanted = match location {
                 Some(_) => at == location,
-                // A function's name alone means its entry.
-                None => sees_location || at.is_none_or(|at| at == "enter"),
+                // A pattern is for names at every location; a name alone means the entry of a function.
+                None => is_pattern || at.is_none_or(|at| at == "enter"),
             };
             if is_wanted && regex.matches(if sees_location { name } else { base }) {
                 names.push(name.as_str());
@@ -227,7 +228,10 @@ mod tests {
         };
         assert_eq!(matched("rpc::*", false), "rpc::get");
         assert_eq!(matched("rpc::**", false), "rpc::get rpc::get::inner");
-        assert_eq!(matched("**", false), "Read@enter Reader rpc.put rpc::get rpc::get::inner");
+        assert_eq!(matched("**", false), "Read@enter Read@exit Reader rpc.put rpc::get rpc::get::inner");
+        assert_eq!(matched("R*d", false), "Read@enter Read@exit");
+        assert_eq!(matched("^Read$", true), "Read@enter Read@exit");
+        assert_eq!(matched("Read", false), "Read@enter");
         assert_eq!(matched("R*@exit", false), "Read@exit");
         assert_eq!(matched("^rpc.*t$", true), "rpc.put rpc::get");
         assert_eq!(matched("@exit$", true), "Read@exit");

@@ -104,7 +104,7 @@ pub(super) const TOPICS: &[HelpTopic] = &[
     topic(
         &["PATTERN", "*", "**"],
         "name with * or **, or /regex/",
-        "All tracepoints of such a name, also those that come later.",
+        "All tracepoints of such a name, also those that come later. Without @ it matches at every location (enter, exit, error); with @exit each call is one row.",
         "FROM f IN NameNode.*@exit GROUP BY f.tracepoint SELECT f.tracepoint, COUNT, AVERAGE(f.elapsed)",
     ),
     topic(

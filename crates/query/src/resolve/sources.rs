@@ -204,6 +204,7 @@ impl Resolver<'_> {
             self.note_pending(self.written(span));
         }
 
+        self.warn_of_locations(pattern, &names, span);
         let tracepoints =
             names.iter().map(|name| StageTracepoint { name: (*name).to_owned(), pending: false });
         let member = self.member(site.stage, tracepoints.collect());
@@ -216,6 +217,28 @@ impl Resolver<'_> {
             self.filter(&StepDestination::Members(site.stage, binding.members()), condition.expr);
         }
         binding
+    }
+
+    /// Warns of functions that a pattern matches at several locations: each call is then several rows.
+    fn warn_of_locations(&mut self, pattern: &TracepointPattern, names: &[&str], span: TextSpan) {
+        // The names are sorted, so the locations of one function follow each other.
+        let functions: Vec<&str> = names.iter().filter_map(|name| Some(name.split_once('@')?.0)).collect();
+        let mut several: Vec<&str> =
+            functions.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
+        several.dedup();
+        let Some(first) = several.first() else { return };
+
+        let others = match several.len() {
+            1 => String::new(),
+            count => format!(" and {} more", count - 1),
+        };
+        let warning = format!("the pattern matches `{first}`{others} at several locations");
+        let warning = Diagnostic::warning(span, warning);
+        let warning = warning.detail("a call is a row at each: `@enter`, then `@exit` or `@error`");
+        self.report(warning.hint(match pattern.is_regex {
+            true => "match the location too for one row, as in `/^Client.*@exit/`".to_owned(),
+            false => format!("write `{}@exit` for one row", pattern.text),
+        }));
     }
 
     /// Resolves the name of a tracepoint. One that nobody exports is pending: an agent may come that does.

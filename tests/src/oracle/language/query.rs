@@ -330,7 +330,7 @@ impl Source {
 }
 
 impl TracepointPattern {
-    /// Whether a tracepoint has a name like this. A function alone means its entry.
+    /// Whether a tracepoint has a name like this; without a location it may be at any.
     pub fn matches(&self, tracepoint: &str) -> bool {
         let split = |text: &'_ str| match text.split_once('@') {
             Some((name, location)) => (name.to_owned(), Some(location.to_owned())),
@@ -339,7 +339,7 @@ impl TracepointPattern {
         let ((wanted, location), (name, at)) = (split(&self.glob), split(tracepoint));
         let placed = match location {
             Some(_) => at == location,
-            None => at.is_none_or(|at| at == "enter"),
+            None => true,
         };
         placed && fits(&wanted, &name)
     }
