@@ -3,7 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use pivot_advice::{Advice, Instruction, QueryId};
-use pivot_query::{Catalog, Color, Severity, compile, format, is_complete, statements};
+use pivot_query::{Catalog, Color, CompileOptions, Severity, compile_with, format, is_complete, statements};
 use pivot_tests::fuzz::{corpus, damage, each_seed};
 use pivot_tests::random::Random;
 
@@ -70,7 +70,9 @@ fn nameless(mut advice: Vec<Advice>) -> Vec<Advice> {
 fn check(text: &str, catalog: &Catalog) -> bool {
     let _ = (statements(text), is_complete(text));
 
-    match compile(text, catalog) {
+    // Compiled twice it is the same query if `now()` is the same time.
+    let options = CompileOptions::default().installed_at(0);
+    match compile_with(text, catalog, &options) {
         Ok(program) => {
             let advice = program.advice(QueryId::default());
             let _ = program.explain();
@@ -79,7 +81,7 @@ fn check(text: &str, catalog: &Catalog) -> bool {
             }
             let laid_out = format(text).unwrap_or_else(|wrong| panic!("{wrong:?}\n{text}"));
             assert_eq!(format(&laid_out).as_ref(), Ok(&laid_out), "{text}");
-            let again = compile(&laid_out, catalog).unwrap_or_else(|wrong| {
+            let again = compile_with(&laid_out, catalog, &options).unwrap_or_else(|wrong| {
                 panic!("{}\n{text}", wrong.render(&laid_out, "laid out", Color::Never))
             });
             assert_eq!(nameless(again.advice(QueryId::default())), nameless(advice), "{text}\n{laid_out}");

@@ -60,6 +60,7 @@ pub mod sampled_groups;
 pub mod sketch;
 mod stable_hash;
 mod sum;
+mod timestamp_text;
 pub mod value;
 mod withheld_messages;
 
@@ -81,5 +82,6 @@ pub use query_status::{
 pub use sampled_groups::{SAMPLE_STRATA, SampledGroups};
 pub use stable_hash::stable_hash;
 pub use sum::Sum;
+pub use timestamp_text::parse_timestamp;
 pub use value::{Type, Value};
 pub use withheld_messages::{WithheldMessages, WithheldReason};

@@ -161,8 +161,11 @@ impl Frontend for ClientsService {
     }
 }
 
+/// Returns the options of a query that is installed now.
 fn compile_options(params: HashMap<String, wire::Value>) -> Result<CompileOptions, Status> {
-    client_wire::compile_options(params).map_err(|wrong| Status::invalid_argument(wrong.to_string()))
+    let options = client_wire::compile_options(params);
+    let options = options.map_err(|wrong| Status::invalid_argument(wrong.to_string()))?;
+    Ok(options.installed_at(now_ns()))
 }
 
 /// Returns what is wrong with a text, which is an answer, or the status of any other failure.

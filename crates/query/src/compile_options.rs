@@ -1,8 +1,9 @@
-//! The options of the compiler: optimiser rules and parameters.
+//! The options of the compiler: optimiser rules, parameters, and the time that `now()` is.
 
 use crate::optimize::rule_names;
 use crate::syntax::Params;
 use pivot_advice::Value;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The options of the compiler: the optimiser rules that run, all by default, and the values of parameters.
 /// A rule changes the cost of a query and nothing else.
@@ -10,6 +11,7 @@ use pivot_advice::Value;
 pub struct CompileOptions {
     off: Vec<String>,
     params: Params,
+    installed_ns: Option<i64>,
 }
 
 impl CompileOptions {
@@ -22,6 +24,13 @@ impl CompileOptions {
     /// Returns the options with a value for `$name`.
     pub fn param(mut self, name: impl Into<String>, value: Value) -> CompileOptions {
         self.params.insert(name.into(), value);
+        self
+    }
+
+    /// Returns the options with the time at which the query is installed, in nanoseconds since the epoch: `now()` is that
+    /// time in all processes, however often the query is compiled. Without it the time of the compilation is taken.
+    pub fn installed_at(mut self, ns: i64) -> CompileOptions {
+        self.installed_ns = Some(ns);
         self
     }
 
@@ -44,6 +53,14 @@ impl CompileOptions {
 
     pub(crate) fn is_on(&self, rule: &str) -> bool {
         !self.off.iter().any(|off| off == rule)
+    }
+
+    /// Returns the time that `now()` is.
+    pub(crate) fn now_ns(&self) -> i64 {
+        self.installed_ns.unwrap_or_else(|| {
+            let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX)
+        })
     }
 
     pub(crate) fn params(&self) -> &Params {

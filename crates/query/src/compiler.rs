@@ -48,7 +48,7 @@ fn compile_once(
     };
 
     // A query with errors is resolved all the same, so that all of them are known at once.
-    let resolved = resolve(&query, text, catalog, options.params(), &mut diagnostics);
+    let resolved = resolve(&query, text, catalog, options, &mut diagnostics);
     if !diagnostics.has_errors() {
         check_plan(&resolved.plan, text, &mut diagnostics);
     }

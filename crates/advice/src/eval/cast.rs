@@ -3,6 +3,7 @@
 use super::operators::narrow;
 use crate::duration_text;
 use crate::error::EvalErrors;
+use crate::timestamp_text::parse_timestamp;
 use crate::value::{Type, Value, nearest_integer};
 
 /// Converts a value to a type; null, and counted, if it has no counterpart there.
@@ -29,6 +30,7 @@ pub(super) fn cast(x: Value, ty: Type, errors: &mut EvalErrors) -> Value {
         (Type::Duration, Value::I64(_) | Value::U64(_)) => {
             x.as_integer().and_then(narrow).map(Value::Duration)
         }
+        (Type::Timestamp, Value::Str(text)) => parse_timestamp(text).ok().map(Value::Timestamp),
         (Type::Timestamp, Value::I64(_) | Value::U64(_)) => {
             x.as_integer().and_then(narrow).map(Value::Timestamp)
         }

@@ -241,6 +241,12 @@ pub(super) const TOPICS: &[HelpTopic] = &[
         "Functions of numbers.",
         "FROM d IN DN.DataTransferProtocol GROUP BY floor(log2(d.size)) SELECT floor(log2(d.size)) AS power, COUNT",
     ),
+    topic(
+        &["TIMESTAMP", "NOW"],
+        "timestamp '2026-11-30T12:00:00Z', now()",
+        "A point in time: with an offset or in UTC, a date alone, or a space for the T. now() is when the query was installed, the same instant in all processes.",
+        "FROM d IN DN.DataTransferProtocol WHERE d.time < now() + 1m AND d.time > timestamp '2026-11-30' SELECT COUNT",
+    ),
     functions_topic(
         &["BUCKET", "TRUNCATE"],
         "The lower end of the step of that width that x is in.",

@@ -43,6 +43,8 @@ pub(crate) enum FunctionMeaning {
     Scalar(Function),
     /// `regexp_extract`, whose pattern is a constant.
     RegexpExtract,
+    /// `now()`, a constant of the compiled query.
+    Now,
     /// Grammar of its own.
     Syntax,
 }
@@ -215,6 +217,14 @@ const SCALARS: [(Function, &str, &str); 21] = [
     (Function::Size, "size(x, ...)", "how many bytes values take in baggage"),
 ];
 
+const NOW: FunctionEntry = FunctionEntry {
+    name: "now",
+    usage: "now()",
+    about: "when the query was installed; one instant in all processes",
+    kind: FunctionKind::Scalar,
+    meaning: FunctionMeaning::Now,
+};
+
 const REGEXP_EXTRACT: FunctionEntry = FunctionEntry {
     name: "regexp_extract",
     usage: "regexp_extract(s, regex)",
@@ -232,7 +242,7 @@ pub fn functions() -> impl Iterator<Item = FunctionEntry> {
         kind: FunctionKind::Scalar,
         meaning: FunctionMeaning::Scalar(function),
     });
-    FUNCTIONS.into_iter().chain(scalars).chain([REGEXP_EXTRACT])
+    FUNCTIONS.into_iter().chain(scalars).chain([REGEXP_EXTRACT, NOW])
 }
 
 /// Returns the function of a name in any case, or `None` if there is none.

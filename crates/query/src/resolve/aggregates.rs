@@ -73,9 +73,10 @@ impl Resolver<'_> {
             FunctionMeaning::SpecialAggregate(SpecialAggregate::Rate) => self.rate(name, arguments, scope),
 
             // Only aggregates come here.
-            FunctionMeaning::Scalar(_) | FunctionMeaning::RegexpExtract | FunctionMeaning::Syntax => {
-                TypedExpr::unknown()
-            }
+            FunctionMeaning::Scalar(_)
+            | FunctionMeaning::RegexpExtract
+            | FunctionMeaning::Now
+            | FunctionMeaning::Syntax => TypedExpr::unknown(),
         }
     }
 

@@ -10,7 +10,7 @@ use crate::diagnostic::Diagnostic;
 use crate::suggest::nearest;
 use crate::syntax::ast::{AstExpr, AstExprKind, NameAt, TextSpan};
 use pivot_advice::expr::MAX_DEPTH;
-use pivot_advice::{BinaryOperator, Expr, Pattern, Type, UnaryOperator, Value};
+use pivot_advice::{BinaryOperator, Expr, Pattern, Type, UnaryOperator, Value, parse_timestamp};
 
 /// The most expressions inside one; a list of IN may be long, nothing may be endless.
 const MAX_SIZE: usize = 1 << 14;
@@ -111,16 +111,28 @@ impl Resolver<'_> {
             AstExprKind::Case { operand, arms, otherwise } => {
                 self.case(operand.as_deref(), arms, otherwise.as_deref(), scope)
             }
-            AstExprKind::Cast(x, ty) => {
-                let x = self.expression(x, scope);
-                TypedExpr { expr: Expr::Cast(Box::new(x.expr), *ty), ty: *ty }
-            }
+            AstExprKind::Cast(x, ty) => self.cast(x, *ty, scope),
             AstExprKind::Call(name, arguments) => self.call(name, arguments, span, scope),
 
             // Aggregates with a grammar of their own.
             AstExprKind::CountRows => self.count_rows(span),
             AstExprKind::CountDistinct(name, x) => self.count_distinct(name, x, scope),
         }
+    }
+
+    fn cast(&mut self, x: &AstExpr, ty: Type, scope: &NameScope) -> TypedExpr {
+        let operand = self.expression(x, scope);
+        // A point in time that is written down is known now, and wrong now.
+        if let (Type::Timestamp, Expr::Literal(Value::Str(text))) = (ty, &operand.expr) {
+            return match parse_timestamp(text) {
+                Ok(ns) => TypedExpr { expr: Expr::Literal(Value::Timestamp(ns)), ty },
+                Err(why) => {
+                    self.report(Diagnostic::error(x.span, "this text is no point in time").detail(why));
+                    TypedExpr { ty, ..TypedExpr::unknown() }
+                }
+            };
+        }
+        TypedExpr { expr: Expr::Cast(Box::new(operand.expr), ty), ty }
     }
 
     fn negate(&mut self, x: &AstExpr, scope: &NameScope) -> TypedExpr {
@@ -205,7 +217,13 @@ impl Resolver<'_> {
         let wrong = wrong.detail(format!("{left} {detail} {right}"));
         // `+` joins text in other languages.
         let texts = left == Type::String && right == Type::String && op == BinaryOperator::Add;
-        self.report(if texts { wrong.hint("text is joined with `||`") } else { wrong });
+        let dated =
+            matches!((left, right), (Type::Timestamp, Type::String) | (Type::String, Type::Timestamp));
+        self.report(match detail {
+            _ if texts => wrong.hint("text is joined with `||`"),
+            "with" if dated => wrong.hint("write `timestamp '2026-11-30T12:00:00Z'` for a point in time"),
+            _ => wrong,
+        });
     }
 
     pub(super) fn compare(

@@ -41,6 +41,7 @@ impl Resolver<'_> {
         match function.map(|function| function.meaning) {
             Some(FunctionMeaning::Scalar(function)) => self.scalar(function, arguments, span, scope),
             Some(FunctionMeaning::RegexpExtract) => self.extract(name, arguments, scope),
+            Some(FunctionMeaning::Now) => self.now(name, arguments),
             _ => {
                 self.unknown_function(name);
                 TypedExpr::unknown()
@@ -92,6 +93,15 @@ impl Resolver<'_> {
         let chooses = matches!(function, Function::Coalesce | Function::If);
         let argument = |x: TypedExpr| if chooses { widened(x, ty) } else { x.expr };
         TypedExpr { expr: Expr::Call(function, resolved.into_iter().map(argument).collect()), ty }
+    }
+
+    /// `now()`: the time of the install, which is a constant of the query.
+    fn now(&mut self, name: &NameAt, arguments: &[AstExpr]) -> TypedExpr {
+        if !arguments.is_empty() {
+            let wrong = Diagnostic::error(name.span, "`now` takes no arguments");
+            self.report(wrong.detail(format!("here are {}", arguments.len())));
+        }
+        TypedExpr { expr: Expr::Literal(Value::Timestamp(self.now_ns)), ty: Type::Timestamp }
     }
 
     /// `regexp_extract(x, '..' [, group])`: the first group, or the whole match if there is none.

@@ -13,9 +13,9 @@ use super::resolved_query::{ResolvedQuery, ResolvedResult, ResultClauses};
 use super::resolver::{NamedQuery, Resolver};
 use super::work_budget::ResolverWork;
 use crate::catalog::Catalog;
+use crate::compile_options::CompileOptions;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::plan::{PlanColumn, Stage};
-use crate::syntax::Params;
 use crate::syntax::ast::{AstExpr, AstQuery, NameAt, RowClause, TextSpan};
 use pivot_advice::Type;
 use pivot_advice::advice::MAX_INSTRUCTIONS;
@@ -30,10 +30,10 @@ pub(crate) fn resolve(
     query: &AstQuery,
     text: &str,
     catalog: &Catalog,
-    params: &Params,
+    options: &CompileOptions,
     diagnostics: &mut Diagnostics,
 ) -> ResolvedQuery {
-    let mut resolver = Resolver::new(text, catalog, params);
+    let mut resolver = Resolver::new(text, catalog, options.params(), options.now_ns());
     resolver.diagnostics = std::mem::take(diagnostics);
 
     let (result, shape) = resolver.statement(query);

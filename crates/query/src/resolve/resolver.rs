@@ -35,6 +35,8 @@ pub(super) struct Resolver<'a> {
     pub(super) text: &'a str,
     pub(super) catalog: &'a Catalog,
     pub(super) params: &'a Params,
+    /// The time that `now()` is.
+    pub(super) now_ns: i64,
     pub(super) diagnostics: Diagnostics,
     pub(super) work: WorkBudget,
 
@@ -64,11 +66,12 @@ pub(super) struct Resolver<'a> {
 }
 
 impl<'a> Resolver<'a> {
-    pub(super) fn new(text: &'a str, catalog: &'a Catalog, params: &'a Params) -> Resolver<'a> {
+    pub(super) fn new(text: &'a str, catalog: &'a Catalog, params: &'a Params, now_ns: i64) -> Resolver<'a> {
         Resolver {
             text,
             catalog,
             params,
+            now_ns,
             diagnostics: Diagnostics::default(),
             work: WorkBudget::default(),
             plan: Plan::default(),

@@ -256,13 +256,22 @@ fn negated(value: &Value) -> Option<Value> {
     })
 }
 
-/// Parses what begins with a word: a call, COUNT alone, or a path.
+/// Parses what begins with a word: a call, COUNT alone, a point in time, or a path.
 fn named<'a>(input: TokenStream<'a>, word: &str) -> ParseResult<'a, AstExpr> {
     let rest = input.rest();
     let next = rest.first();
     if next.is_some_and(|token| token.is("(")) {
         return if word.eq_ignore_ascii_case("CAST") { cast(input) } else { call(input, word) };
     }
+    // `timestamp '..'`, in which the text is cast.
+    if word.eq_ignore_ascii_case("TIMESTAMP")
+        && let Some(Token { kind: TokenKind::Literal(written @ Value::Str(_)), .. }) = next
+    {
+        let text = spanned(rest, rest.rest(), AstExprKind::Literal(written.clone()));
+        let kind = AstExprKind::Cast(Box::new(text), Type::Timestamp);
+        return Ok((rest.rest(), spanned(input, rest.rest(), kind)));
+    }
+
     let is_path = next.is_some_and(|token| token.is("."));
     if word.eq_ignore_ascii_case("COUNT") && !is_path {
         return Ok((rest, spanned(input, rest, AstExprKind::CountRows)));

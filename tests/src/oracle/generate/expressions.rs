@@ -1,6 +1,7 @@
 //! Random expressions, well-typed by construction.
 
 use crate::oracle::generate::scenarios::{OPEN, some_value};
+use crate::oracle::language::calendar;
 use crate::oracle::language::query::{BinaryOp, OperatorNegation, QueryExpr, ScalarFunction};
 use crate::oracle::language::regex::Regex;
 use crate::random::Random;
@@ -127,7 +128,7 @@ impl ExpressionGenerator<'_> {
                 Ok(x) => cast(Value::I64(x), Type::U64),
                 Err(_) => QueryExpr::Literal(Value::U64(x)),
             },
-            Value::Timestamp(ns) => cast(Value::I64(ns), Type::Timestamp),
+            Value::Timestamp(ns) if self.random.percent(40) => cast(Value::I64(ns), Type::Timestamp),
             Value::F64(x) if !x.is_finite() => cast(Value::str(format!("{x:?}")), Type::F64),
             Value::Duration(i64::MIN) => QueryExpr::Literal(Value::Duration(-1)),
             value => QueryExpr::Literal(value),
@@ -421,7 +422,16 @@ impl ExpressionGenerator<'_> {
     }
 
     fn timestamp(&mut self, depth: usize) -> QueryExpr {
-        match self.random.below(4) {
+        match self.random.below(5) {
+            4 => {
+                // Text that is not a constant is read where it is evaluated, and may be no point in time.
+                let ns = self.random.within(-2_000_000_000, 2_000_000_000) * 1_000_000_007;
+                let text = QueryExpr::Literal(Value::str(calendar::written(ns)));
+                let other = self.of(Type::String, depth);
+                let condition = self.condition(1);
+                let chosen = QueryExpr::Call(ScalarFunction::If, vec![condition, text, other]);
+                QueryExpr::Cast(boxed(chosen), Type::Timestamp)
+            }
             3 => {
                 // There is no truncation to a year: null, and counted.
                 let unit = *self.random.pick(&["second", "minute", "HOUR", "day", "week", "year"]);

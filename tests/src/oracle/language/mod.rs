@@ -2,6 +2,7 @@
 //!
 //! It shares no type with the compiler under test, so that a misreading there is not repeated here.
 
+pub(crate) mod calendar;
 mod print;
 pub(crate) mod query;
 pub(crate) mod regex;

@@ -1,5 +1,6 @@
 //! Queries as text for the compiler, with parentheses only where they are needed.
 
+use crate::oracle::language::calendar;
 use crate::oracle::language::query::{
     AggregateFunction, BinaryOp, Join, JoinKind, OperatorNegation, OrderByKey, Query, QueryExpr, RowClause,
     ScalarFunction, SelectItem, Source, TemporalKeep, TracepointPattern,
@@ -293,6 +294,7 @@ fn write_literal(f: &mut Formatter<'_>, value: &Value) -> fmt::Result {
     match value {
         Value::Str(text) => f.write_str(&quoted(text)),
         Value::Duration(ns) => write!(f, "{ns}ns"),
+        Value::Timestamp(ns) => write!(f, "timestamp {}", quoted(&calendar::written(*ns))),
         other => other.fmt(f),
     }
 }

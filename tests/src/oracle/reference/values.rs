@@ -1,5 +1,6 @@
 //! How values compare and compute, from the language alone: `Value` is taken as plain data.
 
+use crate::oracle::language::calendar;
 use crate::oracle::language::query::BinaryOp;
 use pivot_advice::{Type, Value};
 use std::cell::Cell;
@@ -251,6 +252,7 @@ pub(crate) fn cast(x: &Value, ty: Type) -> Value {
         (Type::Duration, Value::Duration(ns)) => Some(Value::Duration(*ns)),
         (Type::Duration, x) => integer(x).and_then(narrow).map(Value::Duration),
         (Type::Timestamp, Value::Timestamp(ns)) => Some(Value::Timestamp(*ns)),
+        (Type::Timestamp, Value::Str(text)) => calendar::read(text).map(Value::Timestamp),
         (Type::Timestamp, x) => integer(x).and_then(narrow).map(Value::Timestamp),
         _ => None,
     };
