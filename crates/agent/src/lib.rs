@@ -54,7 +54,7 @@ pub use report::fork::{is_forked, watch_forks};
 pub use report::query_report::{QueryReport, QueryReports};
 pub use report::reporter::{Report, Reporter};
 pub use report::thread_slot::{
-    exempt_this_thread, is_agents_thread, is_inside_event, skipped_events, takes_events,
+    EndsAgentEvents, exempt_this_thread, is_agents_thread, is_inside_event, skipped_events, takes_events,
 };
 pub use run::cells::{Cell, Cells};
 pub use run::question::{ExpectedEvent, QuestionKind};

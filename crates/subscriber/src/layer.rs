@@ -12,11 +12,10 @@
 //! callsites that no query names. *Never* would take them from all other layers, any other answer would
 //! make callsites slow that the other layers have disabled.
 //!
-//! The bridge does four things better. This layer's filter makes `tracing` ask the others' filters at each
+//! The bridge does three things better. This layer's filter makes `tracing` ask the others' filters at each
 //! event of callsites that they enable for good, about 20 ns. A filter in front of all layers hides from this
 //! one what it hides from the others. And advice may format a field that emits an event of its own, which
-//! replaces the answers of filters whose layers come later; so add this layer last. And it cannot keep from other layers
-//! what the agent's own thread does: to reach a frontend it uses `h2` and `tower`, which trace.
+//! replaces the answers of filters whose layers come later; so add this layer last.
 
 use crate::callsite::cache::{CachedCallsite, CallsiteCache, CallsiteRole, IsCarrier};
 use crate::callsite::{interest_rebuild, questions};

@@ -48,6 +48,7 @@ use crate::span::carried_request::CarriedRequest;
 use crate::span::entered_carriers;
 use crate::span::server_spans::is_request_span;
 use crate::span::tracked_spans::{TrackedSpans, is_own, own_id};
+use pivot_agent::EndsAgentEvents;
 use std::any::TypeId;
 use std::fmt;
 use tracing_core::span::{Attributes, Current, Id, Record};
@@ -339,10 +340,13 @@ impl<S: Subscriber> Subscriber for SubscriberBridge<S> {
         inner
     }
 
-    // SAFETY: the pointers are those of `self` and of what it holds, valid as long as `self` is.
+    // SAFETY: the pointers are those of `self` and of what it holds, valid as long as `self` is, and of a constant.
     unsafe fn downcast_raw(&self, id: TypeId) -> Option<*const ()> {
         if id == TypeId::of::<Self>() {
             return Some(std::ptr::from_ref(self).cast());
+        }
+        if id == TypeId::of::<EndsAgentEvents>() {
+            return Some(std::ptr::from_ref(&EndsAgentEvents).cast());
         }
         // SAFETY: our caller promises what the inner subscriber asks for.
         unsafe { self.inner.downcast_raw(id) }

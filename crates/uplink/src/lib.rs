@@ -33,6 +33,7 @@ mod kill_switch;
 mod process_end;
 mod retry_pauses;
 mod sent_state;
+mod silence;
 pub mod uplink;
 mod uplink_command;
 mod uplink_loop;

@@ -6,6 +6,7 @@
 use crate::config::Config;
 use crate::error::UplinkError;
 use crate::process_end::report_at_end;
+use crate::silence;
 use crate::uplink_command::{UplinkCommand, WovenSignal};
 use crate::uplink_loop::UplinkLoop;
 use crate::uplink_status::{StatusBoard, UplinkStatus};
@@ -62,7 +63,8 @@ impl Uplink {
         // Names are looked up on threads of their own.
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
-            .on_thread_start(pivot_agent::exempt_this_thread)
+            .on_thread_start(silence::begin)
+            .on_thread_stop(silence::end)
             .build()?;
 
         let (commands, received) = mpsc::unbounded_channel();

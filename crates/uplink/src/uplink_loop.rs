@@ -24,6 +24,7 @@ use crate::connection::{Connection, with_timeouts};
 use crate::kill_switch::KillSwitch;
 use crate::retry_pauses::RetryPauses;
 use crate::sent_state::SentState;
+use crate::silence;
 use crate::uplink_command::{UplinkCommand, WovenSignal};
 use crate::uplink_status::StatusBoard;
 use crate::window_reporter::WindowReporter;
@@ -96,7 +97,7 @@ impl UplinkLoop {
 
     /// Connects and serves until the application leaves.
     pub(crate) async fn run(mut self, mut commands: mpsc::UnboundedReceiver<UplinkCommand>) {
-        pivot_agent::exempt_this_thread();
+        silence::begin();
         // Marks the process as governed before the first window: listeners of `on_govern` wait for it.
         pivot_agent::govern(&BTreeMap::new(), 0);
 
@@ -118,6 +119,7 @@ impl UplinkLoop {
         pivot_agent::stop_governing();
         self.status.ended();
         self.flushing.drain(..).for_each(answer);
+        silence::end();
     }
 
     /// Whether the application leaves and the frontend has everything.
@@ -128,6 +130,7 @@ impl UplinkLoop {
     /// Connects, however long it takes; windows go on meanwhile. Returns `None` if the process leaves first.
     async fn connect(&mut self, commands: &mut mpsc::UnboundedReceiver<UplinkCommand>) -> Option<Connection> {
         loop {
+            silence::keep();
             self.sent = SentState::after_hello();
             let hello = agent_messages::hello(&self.config, self.incarnation);
             let attempt = Connection::open(self.endpoint.clone(), hello);
@@ -310,6 +313,7 @@ impl UplinkLoop {
 
     /// Ends a window: looks at the kill switch, cuts a report and has budgets enforced.
     fn end_window(&mut self) {
+        silence::keep();
         self.kill_switch.apply();
         self.publish_generation();
         self.reports.cut();

@@ -281,6 +281,10 @@ pub fn exempt_this_thread() {
     }
 }
 
+/// What a `tracing` subscriber holds, as others find out by a downcast, that ends what comes from the agent's threads.
+#[derive(Debug)]
+pub struct EndsAgentEvents;
+
 /// Returns whether this thread works for the agent: what it logs is nobody's business.
 #[inline]
 pub fn is_agents_thread() -> bool {
