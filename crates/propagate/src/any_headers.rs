@@ -77,7 +77,7 @@ impl ClientLayer {
     /// with the name and the value of at most one header. Returns what the headers of the reply are read with.
     pub fn put(&self, host: &str, set: impl FnMut(&'static str, &str)) -> AwaitedReply {
         let mut headers = HeaderMap::new();
-        let awaited = self.send_without_trailers(&mut headers, Some(host));
+        let awaited = self.send_without_trailers(&mut headers, Some(host), 0);
         put_all(&headers, set);
         AwaitedReply(awaited)
     }

@@ -20,7 +20,8 @@
 
 use crate::call_tracepoints::{self, CallEnd, CallHead, OpenCall};
 use crate::egress::Egress;
-use crate::header::{self, HeaderKind};
+use crate::header::{self, HeaderKind, InsertedBranch};
+use crate::header_room::HeaderRoom;
 use crate::signing_key::SigningKey;
 use http::header::TE;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
@@ -105,20 +106,29 @@ impl ClientLayer {
     }
 
     /// Adds baggage to a request whose reply may bring it back in headers or trailers.
-    fn send(&self, headers: &mut HeaderMap, host: Option<&str>) -> AwaitedBranch {
-        let reply = self.send_without_trailers(headers, host);
+    fn send(&self, headers: &mut HeaderMap, uri: &Uri) -> AwaitedBranch {
+        let target_bytes = uri.path_and_query().map_or(0, |path| path.as_str().len())
+            + uri.authority().map_or(0, |authority| authority.as_str().len());
+        let reply = self.send_without_trailers(headers, uri.host(), target_bytes);
 
         // HTTP servers send trailers only to clients that ask for them, and a reply that streams has
         // nowhere else to put what its body packs. gRPC always has trailers.
         let is_text = reply.0.as_ref().is_some_and(|expected| expected.kind == HeaderKind::Text);
-        if is_text && !headers.contains_key(TE) {
+        let asks = is_text && !headers.contains_key(TE);
+        if asks && HeaderRoom::beside(headers, target_bytes).fits(&TE, "trailers".len()) {
             headers.insert(TE, HeaderValue::from_static("trailers"));
         }
         reply
     }
 
-    /// Adds baggage to a request whose reply may bring it back in headers, if this host may have it.
-    pub(crate) fn send_without_trailers(&self, headers: &mut HeaderMap, host: Option<&str>) -> AwaitedBranch {
+    /// Adds baggage to a request whose reply may bring it back in headers, if this host may have it and there is room
+    /// beside the other headers and a URI of so many bytes.
+    pub(crate) fn send_without_trailers(
+        &self,
+        headers: &mut HeaderMap,
+        host: Option<&str>,
+        target_bytes: usize,
+    ) -> AwaitedBranch {
         // While no query packs anything, a call costs one load here.
         if !current::fork_would_carry() {
             return AwaitedBranch(None);
@@ -134,32 +144,45 @@ impl ClientLayer {
             return AwaitedBranch(None);
         }
 
+        let room = HeaderRoom::beside(headers, target_bytes);
         match self.mode {
             BaggageReturn::Bridge => {
-                self.send_bridge(headers, host);
+                self.send_bridge(headers, room, host);
                 AwaitedBranch(None)
             }
-            BaggageReturn::RoundTrip => self.send_branch(headers),
+            BaggageReturn::RoundTrip => self.send_branch(headers, room, host),
         }
     }
 
     /// Adds a copy of the current baggage as a member of W3C `baggage`.
-    fn send_bridge(&self, headers: &mut HeaderMap, host: Option<&str>) {
+    fn send_bridge(&self, headers: &mut HeaderMap, room: HeaderRoom, host: Option<&str>) {
         current::with_current(|baggage| {
             let Some(baggage) = baggage.as_deref() else { return };
-            if !header::insert_bridge(headers, baggage, self.key.as_ref()) {
+            if !header::insert_bridge(headers, room, baggage, self.key.as_ref()) {
                 note_withheld(host.unwrap_or_default(), WithheldReason::NoRoom, Some(baggage));
             }
         });
     }
 
-    /// Forks the current request and adds the branch to the headers.
-    fn send_branch(&self, headers: &mut HeaderMap) -> AwaitedBranch {
+    /// Forks the current request and adds the branch to the headers. Without room for it, it joins again at once.
+    fn send_branch(&self, headers: &mut HeaderMap, room: HeaderRoom, host: Option<&str>) -> AwaitedBranch {
         let kind = HeaderKind::for_request(headers);
         let Some(branch) = current::fork() else { return AwaitedBranch(None) };
-        match kind.insert_request(headers, branch, self.key.as_ref()) {
-            Some(pending) => AwaitedBranch(Some(ExpectedReply { kind, pending, key: self.key.clone() })),
-            None => AwaitedBranch(None),
+
+        match kind.insert_request(headers, room, branch, self.key.as_ref()) {
+            InsertedBranch::Sent(pending) => {
+                AwaitedBranch(Some(ExpectedReply { kind, pending, key: self.key.clone() }))
+            }
+            InsertedBranch::NoRoom(mut pending) => {
+                if let Some(branch) = pending.accept_unchanged() {
+                    current::join(branch);
+                }
+                current::with_current(|baggage| {
+                    note_withheld(host.unwrap_or_default(), WithheldReason::NoRoom, baggage.as_deref())
+                });
+                AwaitedBranch(None)
+            }
+            InsertedBranch::None => AwaitedBranch(None),
         }
     }
 }
@@ -218,7 +241,7 @@ where
         let (mut parts, body) = request.into_parts();
         // Before the branch forks: the beginning of the call happens before what the peer does.
         let call = self.layer.enter(&parts.method, &parts.uri, &parts.headers);
-        let reply = self.layer.send(&mut parts.headers, parts.uri.host());
+        let reply = self.layer.send(&mut parts.headers, &parts.uri);
         ClientFuture { inner: self.inner.call(Request::from_parts(parts, body)), reply, call }
     }
 }

@@ -13,13 +13,15 @@
 //! that copies headers neither echoes baggage nor has it read twice. Whatever cannot be read is left
 //! out and counted in [`losses`](fn@pivot_baggage::losses): a header never fails a request.
 
+use crate::header_room::HeaderRoom;
 use crate::signing_key::SigningKey;
 use crate::w3c_baggage;
 use base64_simd::{AsOut, Base64, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use pivot_baggage::withheld_counts::{WithheldReason, note_withheld};
 use pivot_baggage::{
-    Baggage, BaggageError, PendingReply, RequestSnapshot, UNCHANGED_REPLY, budget_bytes, losses,
+    Baggage, BaggageError, HARD_LIMIT, PendingReply, RequestSnapshot, UNCHANGED_REPLY, budget_bytes, losses,
 };
 use std::borrow::Cow;
 
@@ -34,6 +36,9 @@ const UNCHANGED_BASE64: &str = "CAFYAg";
 
 /// The bytes of baggage that, in base64 and with the member's name, fit into the W3C member's 2 KB.
 const BRIDGE_BYTES: usize = (w3c_baggage::MAX_MEMBER - w3c_baggage::NAME.len() - 1) / 4 * 3;
+
+/// The longest value of a header of ours: all that a query may have travel, and a signature, in base64.
+const MAX_VALUE_BYTES: usize = (HARD_LIMIT + SigningKey::BYTES).div_ceil(3) * 4;
 
 /// The header in which a request carries a branch there, and its reply the branch back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,20 +85,23 @@ impl HeaderKind {
         }
     }
 
-    /// Adds a branch to the headers of a request and returns what its reply is to be read with.
-    /// `None`, and no header, if the branch belongs to no request.
+    /// Adds a branch to the headers of a request, if it belongs to one and there is room.
     pub(crate) fn insert_request(
         self,
         headers: &mut HeaderMap,
+        room: HeaderRoom,
         branch: Baggage,
         key: Option<&SigningKey>,
-    ) -> Option<PendingReply> {
-        let (bytes, pending) = branch.encode_request()?;
-        self.insert(headers, bytes, key)?;
-        Some(pending)
+    ) -> InsertedBranch {
+        let Some((bytes, pending)) = branch.encode_request() else { return InsertedBranch::None };
+        match self.insert(headers, room, bytes, key) {
+            true => InsertedBranch::Sent(pending),
+            false => InsertedBranch::NoRoom(pending),
+        }
     }
 
-    /// Adds a branch to the headers or trailers of a reply. Only its changes since the snapshot travel.
+    /// Adds a branch to the headers or trailers of a reply. Only its changes since the snapshot travel. Where there is no
+    /// room it stays away, and is counted as withheld.
     pub(crate) fn insert_reply(
         self,
         headers: &mut HeaderMap,
@@ -101,24 +109,49 @@ impl HeaderKind {
         snapshot: Option<&RequestSnapshot>,
         key: Option<&SigningKey>,
     ) {
-        match branch.encode_reply(snapshot) {
+        let room = HeaderRoom::beside(headers, 0);
+        // Whose tuples stay away is known as long as there is a copy, which is made only where that may happen.
+        let copy = (!room.fits(&self.name(), MAX_VALUE_BYTES)).then(|| branch.detach());
+
+        let fits = match branch.encode_reply(snapshot) {
             // The commonest reply is a constant: it costs no encoding, and HPACK sends it as an index.
             Cow::Borrowed(UNCHANGED_REPLY) if key.is_none() => {
-                headers.insert(self.name(), HeaderValue::from_static(UNCHANGED_BASE64));
+                let fits = room.fits(&self.name(), UNCHANGED_BASE64.len());
+                if fits {
+                    headers.insert(self.name(), HeaderValue::from_static(UNCHANGED_BASE64));
+                }
+                fits
             }
-
-            bytes if !bytes.is_empty() => {
-                self.insert(headers, bytes.into_owned(), key);
-            }
-            _ => {}
+            bytes => bytes.is_empty() || self.insert(headers, room, bytes.into_owned(), key),
+        };
+        if !fits {
+            note_withheld("", WithheldReason::NoRoom, copy.as_ref());
         }
     }
 
-    fn insert(self, headers: &mut HeaderMap, bytes: Vec<u8>, key: Option<&SigningKey>) -> Option<()> {
-        let value = header_value(self.base64().encode_to_string(with_signature(bytes, key)))?;
-        headers.insert(self.name(), value);
-        Some(())
+    /// Adds a header of ours. Returns false if there is no room.
+    fn insert(
+        self,
+        headers: &mut HeaderMap,
+        room: HeaderRoom,
+        bytes: Vec<u8>,
+        key: Option<&SigningKey>,
+    ) -> bool {
+        let text = self.base64().encode_to_string(with_signature(bytes, key));
+        let value = room.fits(&self.name(), text.len()).then(|| header_value(text)).flatten();
+        value.map(|value| headers.insert(self.name(), value)).is_some()
     }
+}
+
+/// What became of a branch that a request was to carry.
+#[derive(Debug)]
+pub(crate) enum InsertedBranch {
+    /// It belongs to no request: there is no header.
+    None,
+    /// It is in a header.
+    Sent(PendingReply),
+    /// There is no room for it, and no header. The branch is in the reply that will not come.
+    NoRoom(PendingReply),
 }
 
 /// Appends a signature, if there is a key.
@@ -138,22 +171,28 @@ fn header_value(text: String) -> Option<HeaderValue> {
 }
 
 /// Adds a detached copy of the baggage as a member of W3C `baggage`. Returns false, which the caller
-/// counts as withheld, if the member or the header would get too long.
-pub(crate) fn insert_bridge(headers: &mut HeaderMap, baggage: &Baggage, key: Option<&SigningKey>) -> bool {
-    let room = BRIDGE_BYTES - key.map_or(0, |_| SigningKey::BYTES);
-    let bytes = baggage.encode_detached(budget_bytes().min(room));
+/// counts as withheld, if the member, the header or all headers would get too long.
+pub(crate) fn insert_bridge(
+    headers: &mut HeaderMap,
+    room: HeaderRoom,
+    baggage: &Baggage,
+    key: Option<&SigningKey>,
+) -> bool {
+    let most = BRIDGE_BYTES - key.map_or(0, |_| SigningKey::BYTES);
+    let bytes = baggage.encode_detached(budget_bytes().min(most));
     if bytes.is_empty() {
         return true;
     }
 
     // The budget drops groups until the rest fits, but the smallest baggage may still be too large.
-    if bytes.len() > room {
+    if bytes.len() > most {
         return false;
     }
 
     let text = URL_SAFE_NO_PAD.encode_to_string(with_signature(bytes, key));
     let member = format!("{}={text}", w3c_baggage::NAME);
-    header_value(member).is_some_and(|member| w3c_baggage::put(headers, &member))
+    room.fits(&w3c_baggage::HEADER, member.len())
+        && header_value(member).is_some_and(|member| w3c_baggage::put(headers, &member))
 }
 
 /// Removes every header of ours from a request and decodes the first that is there.
@@ -289,6 +328,19 @@ mod tests {
         (baggage, request)
     }
 
+    /// Returns all the room that there is.
+    fn room() -> HeaderRoom {
+        HeaderRoom::beside(&HeaderMap::new(), 0)
+    }
+
+    /// Sends a branch, and returns what its reply is read with.
+    fn sent(kind: HeaderKind, headers: &mut HeaderMap, branch: Baggage) -> Option<PendingReply> {
+        match kind.insert_request(headers, room(), branch, None) {
+            InsertedBranch::Sent(pending) => Some(pending),
+            InsertedBranch::None | InsertedBranch::NoRoom(_) => None,
+        }
+    }
+
     /// Returns how baggage was received, and the id of its request.
     fn request(received: ReceivedBaggage) -> (&'static str, u128) {
         match received {
@@ -302,7 +354,7 @@ mod tests {
     fn a_branch_arrives_as_it_was_sent_and_once() {
         for kind in [HeaderKind::Binary, HeaderKind::Text] {
             let ((baggage, id), mut headers) = (begun(), HeaderMap::new());
-            assert!(kind.insert_request(&mut headers, baggage, None).is_some());
+            assert!(sent(kind, &mut headers, baggage).is_some());
             assert!(headers[kind.name()].is_sensitive());
             assert_eq!(request(take_request(&mut headers, None)), ("branch", id));
             assert!(headers.is_empty());
@@ -312,8 +364,8 @@ mod tests {
     #[test]
     fn a_branch_of_no_request_adds_no_header() {
         let mut headers = HeaderMap::new();
-        assert!(HeaderKind::Text.insert_request(&mut headers, Baggage::new(), None).is_none());
-        insert_bridge(&mut headers, &Baggage::new(), None);
+        assert!(sent(HeaderKind::Text, &mut headers, Baggage::new()).is_none());
+        insert_bridge(&mut headers, room(), &Baggage::new(), None);
         assert!(headers.is_empty());
     }
 
@@ -322,9 +374,9 @@ mod tests {
         let ((binary, id), (text, _), (bridge, _)) = (begun(), begun(), begun());
         let mut headers = HeaderMap::new();
         headers.insert(w3c_baggage::HEADER, HeaderValue::from_static("user=1"));
-        HeaderKind::Binary.insert_request(&mut headers, binary, None);
-        HeaderKind::Text.insert_request(&mut headers, text, None);
-        insert_bridge(&mut headers, &bridge, None);
+        sent(HeaderKind::Binary, &mut headers, binary);
+        sent(HeaderKind::Text, &mut headers, text);
+        insert_bridge(&mut headers, room(), &bridge, None);
         assert_eq!(request(take_request(&mut headers, None)), ("branch", id));
         assert_eq!((headers.len(), &headers[w3c_baggage::HEADER]), (1, &HeaderValue::from_static("user=1")));
     }
@@ -333,7 +385,7 @@ mod tests {
     fn a_bridge_may_reach_many_receivers_and_none_joins() {
         let (mut baggage, id) = begun();
         let mut headers = HeaderMap::new();
-        insert_bridge(&mut headers, &baggage, None);
+        insert_bridge(&mut headers, room(), &baggage, None);
 
         for mut headers in [headers.clone(), headers] {
             let ReceivedBaggage::Detached(receiver) = take_request(&mut headers, None) else {
@@ -347,7 +399,7 @@ mod tests {
     #[test]
     fn a_reply_whose_headers_cannot_be_read_brings_the_branch_back_in_its_trailers_and_once() {
         let ((baggage, id), mut request) = (begun(), HeaderMap::new());
-        let mut pending = HeaderKind::Text.insert_request(&mut request, baggage, None).unwrap();
+        let mut pending = sent(HeaderKind::Text, &mut request, baggage).unwrap();
         let ReceivedBaggage::Branch(_, there) = take_request(&mut request, None) else { panic!("no branch") };
 
         let snapshot = there.snapshot();

@@ -38,7 +38,8 @@ impl Middleware for ClientLayer {
 
         // Without trailers: the server then puts the branch into the headers of its reply.
         let host = request.url().host_str().map(str::to_owned);
-        let mut returns = self.send_without_trailers(request.headers_mut(), host.as_deref());
+        let target_bytes = request.url().as_str().len();
+        let mut returns = self.send_without_trailers(request.headers_mut(), host.as_deref(), target_bytes);
 
         let mut response = match next.run(request, extensions).await {
             Ok(response) => response,

@@ -15,12 +15,14 @@
 
 use crate::call_tracepoints::{self, CallEnd, CallHead, OpenCall};
 use crate::header::{self, HeaderKind, ReceivedBaggage};
+use crate::header_room::HeaderRoom;
 use crate::signing_key::SigningKey;
 use http::header::{CONTENT_LENGTH, TE, TRAILER};
 use http::{HeaderMap, Request, Response, Version, request};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use pivot_baggage::current::run_in;
+use pivot_baggage::withheld_counts::{WithheldReason, note_withheld};
 use pivot_baggage::{Baggage, FutureExt, InBaggage, RequestSnapshot, enter_request};
 use std::fmt;
 use std::future::Future;
@@ -320,7 +322,13 @@ where
                 route = None;
             } else if reply.kind == HeaderKind::Text && !baggage.has_no_id() {
                 // HTTP/1.1 servers send only those trailers that the headers announce.
-                parts.headers.append(TRAILER, reply.kind.name().into());
+                let name = reply.kind.name();
+                if HeaderRoom::beside(&parts.headers, 0).fits(&TRAILER, name.as_str().len()) {
+                    parts.headers.append(TRAILER, name.into());
+                } else {
+                    note_withheld("", WithheldReason::NoRoom, Some(&baggage));
+                    route = None;
+                }
             }
         }
 
