@@ -12,10 +12,12 @@
 //! callsites that no query names. *Never* would take them from all other layers, any other answer would
 //! make callsites slow that the other layers have disabled.
 //!
-//! The bridge does three things better. This layer's filter makes `tracing` ask the others' filters at each
+//! The bridge does four things better. This layer's filter makes `tracing` ask the others' filters at each
 //! event of callsites that they enable for good, about 20 ns. A filter in front of all layers hides from this
 //! one what it hides from the others. And advice may format a field that emits an event of its own, which
-//! replaces the answers of filters whose layers come later; so add this layer last.
+//! replaces the answers of filters whose layers come later; so add this layer last. And a layer cannot
+//! keep the application from making an event: while advice is woven, `enabled!` is yes and fields are evaluated, also
+//! where a throttled query does not look.
 
 use crate::callsite::cache::{CachedCallsite, CallsiteCache, CallsiteRole, IsCarrier};
 use crate::callsite::{interest_rebuild, questions};
@@ -92,7 +94,7 @@ impl<S> Filter<S> for WovenFilter {
             Some(self.callsites.get_or_insert(metadata))
         });
         callsite.is_some_and(|callsite| match &callsite.kind {
-            CallsiteRole::EnabledCheck(check) => check.is_enabled(),
+            CallsiteRole::EnabledCheck(check) => check.may_be_enabled(),
             CallsiteRole::Tracepoint(site) if site.exit.is_none() => site.is_looked_at(),
             _ => is_wanted(callsite),
         })

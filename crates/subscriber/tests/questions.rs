@@ -6,13 +6,16 @@ mod harness;
 use harness::{emit, serially};
 use log::Log;
 use pivot_agent::QueryReport;
-use pivot_subscriber::SubscriberBridge;
+use pivot_subscriber::{SubscriberBridge, layer};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Once;
 use std::time::{Duration, Instant};
 use tracing_core::subscriber::NoSubscriber;
-use tracing_core::{Dispatch, Level, dispatcher};
+use tracing_core::{Dispatch, Level, Subscriber, dispatcher};
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::registry::Registry;
 
 /// A logger that wants warnings.
 struct Warnings;
@@ -56,6 +59,11 @@ impl Dear {
         self.calls.replace(0)
     }
 }
+
+/// A layer of the application's.
+struct Nothing;
+
+impl<S: Subscriber> Layer<S> for Nothing {}
 
 /// A library that works for a record only if somebody wants it: by the name of its tracepoint.
 type Library = (&'static str, fn(&Dear));
@@ -124,6 +132,28 @@ fn a_throttled_query_has_only_those_events_made_that_it_looks_at() {
             assert_eq!(part.emitted, made, "{}", library.0);
             assert_eq!((part.cost.events, part.loss.throttled), (TURNS, TURNS - made), "{}", library.0);
             assert!((TURNS / 32..TURNS / 8).contains(&made), "{}: {made} of {TURNS}", library.0);
+        });
+    }
+}
+
+/// A layer cannot keep the application from making an event, but what it looks at is decided once, too.
+#[test]
+fn behind_a_layer_each_event_is_decided_about_once() {
+    const TURNS: u64 = 4_000;
+    for library in &LIBRARIES[1..] {
+        let stack = Registry::default().with(Nothing.with_filter(LevelFilter::INFO)).with(layer());
+        serially(|| {
+            dispatcher::with_default(&Dispatch::new(stack), || {
+                let dear = Dear::new(Duration::ZERO);
+                weave(*library, &dear);
+                pivot_agent::sample_one_in(emit("", &[]).query, 16);
+                (0..TURNS).for_each(|_| library.1(&dear));
+
+                let part = part();
+                let looked_at = part.emitted;
+                assert_eq!((part.cost.events, part.loss.throttled), (TURNS, TURNS - looked_at));
+                assert!((TURNS / 32..TURNS / 8).contains(&looked_at), "{}: {looked_at}", library.0);
+            });
         });
     }
 }

@@ -51,6 +51,12 @@ impl EnabledCheck {
         self.is_among_first() || self.target.is_woven() && self.ask(self.target.woven().collect(), 1)
     }
 
+    /// Answers the check for a layer: yes while advice is woven. `tracing_subscriber` passes no *no* on that only
+    /// filters of single layers say, so it is left to the event what is looked at.
+    pub(crate) fn may_be_enabled(&self) -> bool {
+        self.is_among_first() || self.target.is_woven()
+    }
+
     /// Answers a check of records of `log`, which have a tracepoint of their own and whose macro asks once.
     pub(crate) fn is_log_enabled(&self, records: Option<&'static Tracepoint>) -> bool {
         let records = records.filter(|tracepoint| tracepoint.is_woven());
