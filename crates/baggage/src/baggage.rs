@@ -10,10 +10,12 @@
 //! always passed on.
 
 use crate::carry::leaks;
-use crate::causality::branch::{Branch, JoinRefusal};
+use crate::causality::branch::{Branch, BranchHome, HomeLink, JoinRefusal};
 use crate::causality::request_generation::{self, is_carrying};
 use crate::causality::share::Share;
 use crate::losses;
+use crate::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// The baggage of one live branch of a request.
 ///
@@ -62,6 +64,7 @@ impl Baggage {
     }
 
     pub(crate) fn into_branch(mut self) -> Option<Box<Branch>> {
+        self.leave_home();
         self.0.take()
     }
 
@@ -78,6 +81,107 @@ impl Baggage {
         if let Some(branch) = &mut self.0 {
             branch.origin = None;
         }
+    }
+
+    /// Whether the request has been answered, as far as this process knows: what happens in it from now on
+    /// comes after the answer.
+    #[inline]
+    pub fn is_answered(&self) -> bool {
+        self.branch().is_some_and(Branch::is_answered)
+    }
+
+    /// Sets whether the request has been answered, for all its branches in this process.
+    pub fn set_answered(&mut self, answered: bool) {
+        if let Some(branch) = &self.0 {
+            branch.answered.get_or_init(Arc::default).store(answered, Ordering::Relaxed);
+        }
+    }
+
+    /// Ends the request: it has been answered, and this branch is not to be joined.
+    pub fn end_request(mut self) {
+        self.set_answered(true);
+        self.allow_drop();
+    }
+
+    /// Ends the meeting with others, if there is one: takes in what they have left.
+    #[inline]
+    pub(crate) fn leave_home(&mut self) {
+        if self.has_home() {
+            self.end_meeting();
+        }
+    }
+
+    #[cold]
+    fn end_meeting(&mut self) {
+        let Some(mut mine) = self.0.take() else { return };
+        self.0 = Some(match mine.home.take() {
+            Some(link) => link.home.end(mine, Arc::strong_count(&link.home)),
+            None => mine,
+        });
+    }
+
+    /// Whether another branch of the request would learn anything from this one.
+    pub(crate) fn brings_to(&self, other: &Baggage) -> bool {
+        match (self.branch(), other.branch()) {
+            (Some(mine), Some(theirs)) => mine.brings_to(theirs),
+            (mine, _) => mine.is_some(),
+        }
+    }
+
+    /// Whether the branch meets others at woven events.
+    #[inline(always)]
+    pub(crate) fn has_home(&self) -> bool {
+        self.branch().is_some_and(|branch| branch.home.is_some())
+    }
+
+    /// Returns where the branch meets others at woven events, if it does.
+    pub(crate) fn meets_at(&self) -> Option<&Arc<dyn BranchHome>> {
+        self.branch()?.home.as_ref().map(|link| &link.home)
+    }
+
+    /// Takes in what others have left at the branch's home, before an event.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn fetch_news(&mut self) {
+        let link = self.branch().and_then(|branch| branch.home.as_ref());
+        if link.is_some_and(|link| link.home.has_news(link.seen)) {
+            self.exchange();
+        }
+    }
+
+    /// Leaves what the branch has packed at its home, after an event, if anybody may come for it.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn publish_packed(&mut self) {
+        let link = self.branch().and_then(|branch| branch.home.as_ref());
+        if link.is_some_and(|link| link.home.is_visited(Arc::strong_count(&link.home))) {
+            self.publish();
+        }
+    }
+
+    /// Leaves what the branch has packed at its home.
+    pub(crate) fn publish(&mut self) {
+        if self.branch().is_some_and(|branch| !branch.active.is_empty()) {
+            self.exchange();
+        }
+    }
+
+    /// Has the branch meet others at a home, of which it has seen this version.
+    pub(crate) fn meet_at(&mut self, home: Arc<dyn BranchHome>, seen: u64) {
+        if let Some(branch) = &mut self.0 {
+            branch.home = Some(HomeLink { home, seen });
+        }
+    }
+
+    fn exchange(&mut self) {
+        let Some(mut mine) = self.0.take() else { return };
+        let Some(HomeLink { home, .. }) = mine.home.take() else {
+            self.0 = Some(mine);
+            return;
+        };
+        let (mut forked, seen) = home.exchange(mine);
+        forked.home = Some(HomeLink { home, seen });
+        self.0 = Some(forked);
     }
 
     /// Whether the baggage carries nothing, not even an id.
@@ -122,7 +226,7 @@ impl Baggage {
         if self.has_no_id() {
             // The other branch got its id further on. What happened here before is older than its generation
             // knows.
-            (theirs.generation, theirs.arrived, theirs.origin) = (0, None, None);
+            (theirs.generation, theirs.arrived, theirs.origin, theirs.home) = (0, None, None, None);
             self.0 = Some(theirs);
             return JoinOutcome::Merged;
         }

@@ -46,7 +46,7 @@
 //!   left behind), `reply.rs` (calls).
 //! - `carry/`: the baggage of the request that runs here. `current.rs` (of a thread), `future.rs`,
 //!   `ending.rs` (of a branch that ends elsewhere), `thread.rs`, `fan.rs`, `traced.rs` (messages),
-//!   `leaks.rs`, `withheld_counts.rs`.
+//!   `carried_request.rs` (of a span), `leaks.rs`, `withheld_counts.rs`.
 //! - `losses.rs` (what was lost, by cause), `error.rs` (why bytes were refused).
 
 pub mod baggage;
@@ -60,6 +60,7 @@ mod sync;
 mod unpack;
 
 pub use baggage::{Baggage, JoinOutcome};
+pub use carry::carried_request::{self, CarriedRequest};
 pub use carry::current::{self, RequestScope, enter_request, in_request, request_id, with_current};
 pub use carry::ending::{self, BranchEnding, carried};
 pub use carry::fan::{self, Fan};

@@ -21,9 +21,8 @@
 
 use crate::callsite::cache::{CachedCallsite, CallsiteCache, CallsiteRole, IsCarrier};
 use crate::callsite::{interest_rebuild, questions};
-use crate::span::carried_request::CarriedRequest;
 use crate::span::server_spans::is_request_span;
-use crate::span::tracked_spans::TrackedSpans;
+use crate::span::tracked_spans::{TrackedSpans, fire_event};
 use std::sync::Arc;
 use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::{Dispatch, Event, Interest, LevelFilter, Metadata, Subscriber};
@@ -116,16 +115,11 @@ where
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, _: Context<'_, S>) {
         let callsite = self.callsites.get_or_insert(attributes.metadata());
 
-        // The beginning of a carrier is an event of the request that it carries. A layer is not told of
-        // a second handle, so there may always be one.
-        let carried = if callsite.is_carrier {
-            let mut carried = CarriedRequest::begin(|| self.spans.fire_enter(callsite.site(), attributes));
-            carried.share();
-            Some(carried)
-        } else {
-            self.spans.fire_enter(callsite.site(), attributes);
-            None
-        };
+        let carried = self.spans.begin(callsite, attributes);
+        if let Some(carried) = &carried {
+            // A layer is not told of a second handle, so there may always be one.
+            carried.note_handle();
+        }
 
         if let Some(site) = callsite.site()
             && (carried.is_some() || site.exit.is_some_and(|exit| exit.is_woven()))
@@ -140,7 +134,7 @@ where
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let callsite = self.callsites.get_or_insert(event.metadata());
-        self.spans.fire_event(callsite.site(), event);
+        fire_event(callsite.site(), event);
     }
 
     fn on_enter(&self, span: &Id, _: Context<'_, S>) {

@@ -51,6 +51,10 @@
 //! request are carriers, see [`is_request_span`]; [`SubscriberBridge::carriers`] sets others. To follow requests into
 //! other processes, add `pivot::propagate`.
 //!
+//! A span that is made in a request, by a carrier or otherwise, takes it to whatever task it is entered in
+//! first: `tokio::spawn(work.instrument(info_span!("child")))` works for the request, in a branch that joins when
+//! the span is closed. A thread that is in a request stays in that, whatever span it enters.
+//!
 //! # What cannot be seen
 //!
 //! * A callsite is known once it was reached: code that has not run is not in the catalogue. A query
@@ -76,6 +80,8 @@
 //! * Threads that share a span work for its request: workers of a pool enter the span in which the work was
 //!   ordered, and answer before they leave. So at each woven event in there, all that was done in there
 //!   before happened before. Tasks that must not see each other need a carrier each, or `pivot::spawn`.
+//! * A span that the application's filter disables carries nothing, unless it is a carrier. Nor does a task
+//!   without a span: `tokio::spawn(async { .. })` alone is outside of the request.
 //! * `hyper` has callsites under `--cfg hyper_unstable_tracing` only; `hyper-util` and `h2` always.
 //!
 //! Reading order: `callsite` (begin with `interest_rebuild`), `field_visitor`, `fire`, `span`, [`subscriber_bridge`],

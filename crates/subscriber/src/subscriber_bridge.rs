@@ -44,10 +44,9 @@ use crate::callsite::cache::{CachedCallsite, CallsiteCache, CallsiteRole, InnerI
 use crate::callsite::{compiled_out, interest_rebuild, questions};
 use crate::log::bridge::install_if_none;
 use crate::log::level;
-use crate::span::carried_request::CarriedRequest;
 use crate::span::entered_carriers;
 use crate::span::server_spans::is_request_span;
-use crate::span::tracked_spans::{TrackedSpans, is_own, own_id};
+use crate::span::tracked_spans::{TrackedSpans, fire_event, is_own, own_id};
 use pivot_agent::EndsAgentEvents;
 use std::any::TypeId;
 use std::fmt;
@@ -222,19 +221,14 @@ impl<S: Subscriber> Subscriber for SubscriberBridge<S> {
         let metadata = attributes.metadata();
         let callsite = self.callsites.get_or_insert(metadata);
 
-        // The beginning of a carrier is an event of the request that it carries.
-        let carried = if callsite.is_carrier {
-            Some(CarriedRequest::begin(|| self.spans.fire_enter(callsite.site(), attributes)))
-        } else {
-            self.spans.fire_enter(callsite.site(), attributes);
-            None
-        };
+        let carried = self.spans.begin(callsite, attributes);
 
         // Not before: advice formats fields, and an event emitted there would replace the filters' answer.
         let is_wanted = self.inner_wants(callsite, metadata);
         let id = if is_wanted { self.inner.new_span(attributes) } else { own_id() };
 
-        // A span that the application wants and nobody here waits for costs nothing from now on.
+        // A span that the application wants costs nothing from now on, unless it belongs to a request or its end
+        // is woven.
         if let Some(site) = callsite.site()
             && (carried.is_some() || !is_wanted || site.exit.is_some_and(|exit| exit.is_woven()))
         {
@@ -274,7 +268,7 @@ impl<S: Subscriber> Subscriber for SubscriberBridge<S> {
             return self.pass_to_inner(event);
         }
 
-        self.spans.fire_event(callsite.site(), event);
+        fire_event(callsite.site(), event);
         if self.inner_wants(callsite, event.metadata()) {
             self.pass_to_inner(event);
         }
@@ -310,7 +304,7 @@ impl<S: Subscriber> Subscriber for SubscriberBridge<S> {
             && innermost.app_span != Some(id)
             && self.app_span() == Some(id)
         {
-            self.spans.alias(span, innermost.carrier);
+            self.spans.alias(span, &innermost);
         }
         self.inner.clone_span(span)
     }

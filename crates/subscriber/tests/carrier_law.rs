@@ -33,13 +33,15 @@ enum Op {
     Close,
 }
 
-/// The request of one open span.
+/// The request of one span.
 #[derive(Debug, Clone)]
 struct Carrier {
     /// The request that it is a branch of, or is.
     root: usize,
-    forked: bool,
+    /// The carrier in which it was made.
+    parent: Option<usize>,
     shared: bool,
+    is_closed: bool,
     handles: usize,
     /// The numbers that whoever enters sees.
     known: BTreeSet<u64>,
@@ -56,7 +58,10 @@ struct Inside {
 /// The state of all threads and spans.
 #[derive(Debug, Default)]
 struct Model {
-    spans: [Option<Carrier>; SPANS],
+    /// All carriers that there ever were.
+    carriers: Vec<Carrier>,
+    /// The carriers of the spans that are open.
+    spans: [Option<usize>; SPANS],
     threads: [Vec<Inside>; THREADS],
     /// The span that each thread has just left.
     left: [Option<usize>; THREADS],
@@ -69,21 +74,41 @@ impl Model {
         self.threads.iter().flatten().any(|inside| inside.span == span)
     }
 
+    fn carrier(&mut self, span: usize) -> &mut Carrier {
+        let carrier = self.spans[span].unwrap();
+        &mut self.carriers[carrier]
+    }
+
     /// Shares what a thread and the others inside of the same span have seen.
     fn exchange(&mut self, thread: usize) {
-        let Some(last) = self.threads[thread].last_mut() else { return };
-        let carrier = self.spans[last.span].as_mut().unwrap();
+        let Some(last) = self.threads[thread].last().cloned() else { return };
+        let carrier = self.carrier(last.span);
         if carrier.shared {
             carrier.known.extend(&last.seen);
-            last.seen = carrier.known.clone();
+            let known = carrier.known.clone();
+            self.threads[thread].last_mut().unwrap().seen = known;
         }
     }
 
-    /// Joins what a span knows into the request that a thread is in, if the span is a branch of that.
+    /// Joins what a branch knows into the request that a thread is in, if it is a branch of that, or else into
+    /// the innermost carrier that is still open of those in which it was made.
     fn join(&mut self, thread: usize, branch: &Carrier) {
-        let Some(last) = self.threads[thread].last_mut() else { return };
-        if branch.forked && self.spans[last.span].as_ref().unwrap().root == branch.root {
-            last.seen.extend(&branch.known);
+        if branch.parent.is_none() {
+            return;
+        }
+        if let Some(span) = self.threads[thread].last().map(|last| last.span)
+            && self.carrier(span).root == branch.root
+        {
+            return self.threads[thread].last_mut().unwrap().seen.extend(&branch.known);
+        }
+
+        let mut parent = branch.parent;
+        while let Some(carrier) = parent.map(|parent| &mut self.carriers[parent]) {
+            if !carrier.is_closed {
+                carrier.shared = true;
+                return carrier.known.extend(&branch.known);
+            }
+            parent = carrier.parent;
         }
     }
 
@@ -92,12 +117,15 @@ impl Model {
         let inside = self.threads[thread].iter().rposition(|inside| inside.span == span);
         match op {
             Op::Open { shared } if self.spans[span].is_none() => {
+                self.exchange(thread);
                 self.requests += 1;
-                let parent = self.threads[thread].last();
-                let root = parent.map_or(self.requests, |p| self.spans[p.span].as_ref().unwrap().root);
-                let known = parent.map_or_else(BTreeSet::new, |parent| parent.seen.clone());
+                let within = self.threads[thread].last().cloned();
+                let parent = within.as_ref().map(|within| self.spans[within.span].unwrap());
+                let root = parent.map_or(self.requests, |parent| self.carriers[parent].root);
+                let known = within.map_or_else(BTreeSet::new, |within| within.seen);
                 let handles = if shared { 2 } else { 1 };
-                self.spans[span] = Some(Carrier { root, forked: parent.is_some(), shared, handles, known });
+                self.spans[span] = Some(self.carriers.len());
+                self.carriers.push(Carrier { root, parent, shared, is_closed: false, handles, known });
             }
             Op::Enter if inside.is_some() => {
                 self.threads[thread][inside.unwrap()].depth += 1;
@@ -105,11 +133,11 @@ impl Model {
             }
             Op::Enter => {
                 let entered = self.is_entered(span);
-                let Some(carrier) = &self.spans[span] else { return false };
-                if entered && !carrier.shared {
+                if self.spans[span].is_none() || entered && !self.carrier(span).shared {
                     return false;
                 }
-                self.threads[thread].push(Inside { span, depth: 1, seen: carrier.known.clone() });
+                let seen = self.carrier(span).known.clone();
+                self.threads[thread].push(Inside { span, depth: 1, seen });
                 self.left[thread] = None;
             }
             Op::Exit => {
@@ -117,7 +145,7 @@ impl Model {
                 self.threads[thread][at].depth -= 1;
                 if self.threads[thread][at].depth == 0 {
                     let inside = self.threads[thread].remove(at);
-                    self.spans[span].as_mut().unwrap().known.extend(inside.seen);
+                    self.carrier(span).known.extend(inside.seen);
                     self.left[thread] = Some(span);
                 }
             }
@@ -131,17 +159,19 @@ impl Model {
                 self.exchange(thread);
             }
             Op::Drop => {
-                let Some(carrier) = self.spans[span].as_mut().filter(|carrier| carrier.handles == 2) else {
+                if self.spans[span].is_none() || self.carrier(span).handles != 2 {
                     return false;
-                };
-                carrier.handles = 1;
-                let branch = carrier.clone();
+                }
+                self.carrier(span).handles = 1;
+                let branch = self.carrier(span).clone();
                 if self.left[thread] == Some(span) && !self.is_entered(span) {
                     self.join(thread, &branch);
                 }
             }
             Op::Close if !self.is_entered(span) => {
-                let Some(branch) = self.spans[span].take() else { return false };
+                let Some(closed) = self.spans[span].take() else { return false };
+                self.carriers[closed].is_closed = true;
+                let branch = self.carriers[closed].clone();
                 self.join(thread, &branch);
             }
             Op::Open { .. } | Op::Close => return false,
@@ -223,7 +253,10 @@ fn run(steps: &[(Op, usize, usize)]) -> Result<(), TestCaseError> {
             }
         }
 
-        for (number, inside) in (0..THREADS).map(|number| (number, model.seen(number))) {
+        for number in 0..THREADS {
+            // A thread that looks takes in what others have left.
+            model.exchange(number);
+            let inside = model.seen(number);
             let seen = threads.on(number, packed);
             prop_assert_eq!(seen, inside, "thread {} after step {}: {:?}", number, at, op);
         }

@@ -152,10 +152,21 @@ fn inside<R>(f: impl FnOnce(&mut Baggage) -> R) -> Option<R> {
 pub fn with_current<R>(f: impl FnOnce(Option<&mut Baggage>) -> R) -> R {
     CURRENT.with(|slot| {
         let mut lent = LentBaggage { slot, baggage: slot.take() };
-        if lent.baggage.is_none() {
-            losses::OUTSIDE.add(1);
+        let mut meets_others = false;
+        match &lent.baggage {
+            None => losses::OUTSIDE.add(1),
+            Some(baggage) => meets_others = baggage.has_home(),
         }
-        f(lent.baggage.as_deref_mut())
+
+        // What others who work for the request have packed happened before, and what `f` packs they may see.
+        if meets_others {
+            lent.baggage.iter_mut().for_each(|baggage| baggage.fetch_news());
+        }
+        let result = f(lent.baggage.as_deref_mut());
+        if meets_others {
+            lent.baggage.iter_mut().for_each(|baggage| baggage.publish_packed());
+        }
+        result
     })
 }
 
@@ -215,6 +226,9 @@ pub fn fork() -> Option<Baggage> {
     let mut current = RestoreCurrent(Some(capture()?));
     // Not `map`: a leak is reported at the caller, which `track_caller` does not see through a closure.
     let Some(baggage) = &mut current.0 else { return None };
+    if baggage.has_home() {
+        baggage.fetch_news();
+    }
     Some(baggage.fork())
 }
 
@@ -239,7 +253,12 @@ pub fn rejoin(branch: Baggage) {
 
 /// Returns a branch of the current request for a message without a reply, or `None` outside any.
 pub fn detach() -> Option<Baggage> {
-    inside(|current| current.detach())
+    inside(|current| {
+        if current.has_home() {
+            current.fetch_news();
+        }
+        current.detach()
+    })
 }
 
 #[cfg(test)]

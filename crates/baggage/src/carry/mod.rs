@@ -8,6 +8,7 @@
 //!            └────── ending: what a branch leaves when it ends elsewhere ─┘
 //! ```
 
+pub mod carried_request;
 pub mod current;
 pub mod ending;
 pub mod fan;

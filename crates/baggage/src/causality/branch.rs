@@ -38,8 +38,37 @@ use crate::causality::share::Share;
 use crate::format::bags::bag_map::{BagMap, Mismatches};
 use crate::format::bags::lazy_bag::LazyBag;
 use crate::format::shared_bytes::SharedBytes;
+use crate::sync::Arc;
 use pivot_advice::BagKey;
+use std::any::Any;
+use std::fmt::Debug;
 use std::panic::Location;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Where the branches of threads and tasks that work for one request meet, while they run.
+pub(crate) trait BranchHome: Any + Debug + Send + Sync {
+    /// Whether something has come since this version.
+    fn has_news(&self, seen: u64) -> bool;
+
+    /// Whether others may want what a branch has packed. There are so many references to the home.
+    fn is_visited(&self, references: usize) -> bool;
+
+    /// Joins a branch, and forks another in its place. Returns that and the version that it has seen.
+    fn exchange(&self, branch: Box<Branch>) -> (Box<Branch>, u64);
+
+    /// Ends the meeting, if this branch is the one for whose sake there is one. Returns the branch with what
+    /// others have left. There are so many references to the home.
+    fn end(&self, branch: Box<Branch>, references: usize) -> Box<Branch>;
+}
+
+/// The home at which a branch meets others.
+#[derive(Debug)]
+pub(crate) struct HomeLink {
+    pub(crate) home: Arc<dyn BranchHome>,
+    /// The version of the home that the branch has seen.
+    pub(crate) seen: u64,
+}
 
 /// One live branch of a request. What it carries is what it packed itself since the last fork (`active`), and
 /// what it holds in common with other branches (`frozen`).
@@ -73,6 +102,11 @@ pub(crate) struct Branch {
     pub(crate) arrived: Option<SharedBytes>,
     /// Where in the code the branch was forked or decoded, if leaks are being watched.
     pub(crate) origin: Option<&'static Location<'static>>,
+    /// Whether the request has been answered, as far as this process knows: shared by all its branches here,
+    /// and made when there is a second one.
+    pub(crate) answered: OnceLock<Arc<AtomicBool>>,
+    /// Where the branch meets others, if it does.
+    pub(crate) home: Option<HomeLink>,
 }
 
 /// Returns the root with which a request begins. It follows from the request's id, so it need not travel.
@@ -118,6 +152,7 @@ impl Branch {
             sampling_rate: self.sampling_rate,
             partial: self.partial,
             unknown: self.unknown.clone(),
+            answered: OnceLock::from(Arc::clone(self.answered.get_or_init(Arc::default))),
             ..Branch::blank(self.request)
         }
     }
@@ -229,6 +264,22 @@ impl Branch {
         let apart = self.frozen.iter().filter(|instance| !other.holds(instance.uid));
         apart.for_each(|instance| territory.unite(&instance.domain));
         territory
+    }
+
+    /// Whether the request has been answered.
+    #[inline]
+    pub(crate) fn is_answered(&self) -> bool {
+        self.answered.get().is_some_and(|answered| answered.load(Ordering::Relaxed))
+    }
+
+    /// Whether another branch of the request would learn anything from this one.
+    pub(crate) fn brings_to(&self, other: &Branch) -> bool {
+        let has_gathered =
+            !self.active.is_empty() || self.frozen.iter().any(|instance| !other.holds(instance.uid));
+        has_gathered
+            || self.partial && !other.partial
+            || self.generation < other.generation
+            || self.sampling_rate < other.sampling_rate
     }
 
     /// Whether the branch holds the instance of a uid.

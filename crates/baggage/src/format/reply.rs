@@ -118,7 +118,16 @@ mod tests {
     fn copied(branch: &Branch) -> Baggage {
         let (share, frozen) = (branch.share.clone(), copies(&branch.frozen));
         let (active, unknown) = (branch.active.clone(), Vec::new());
-        Baggage::from_branch(Branch { share, frozen, active, unknown, arrived: None, ..*branch })
+        Baggage::from_branch(Branch {
+            share,
+            frozen,
+            active,
+            unknown,
+            arrived: None,
+            answered: Default::default(),
+            home: None,
+            ..*branch
+        })
     }
 
     /// As if the reply had come twice.

@@ -9,8 +9,9 @@
 //! exit b                                                                    current: nothing
 //! ```
 
-use pivot_baggage::{Baggage, current};
+use pivot_baggage::{Baggage, CarriedRequest, current};
 use std::cell::{Cell, RefCell};
+use std::sync::Arc;
 
 /// A span in this process: the number of the subscriber and the span's id.
 pub(crate) type SpanKey = (usize, u64);
@@ -22,6 +23,7 @@ struct EnteredCarrier {
     entered: SpanKey,
     /// The span whose request it is.
     carrier: SpanKey,
+    carried: Arc<CarriedRequest>,
     /// The application's current span at that time.
     app_span: Option<u64>,
     /// How many times it was entered and not left.
@@ -43,23 +45,23 @@ fn with_entered<R>(f: impl FnOnce(&mut Vec<EnteredCarrier>) -> R) -> Option<R> {
     result.ok().flatten()
 }
 
-/// Enters the request of a carrier by way of a span. `take` gives the request, and is not called if the
-/// thread is inside of that carrier already.
-pub(crate) fn enter(
-    entered: SpanKey,
-    carrier: SpanKey,
-    app_span: Option<u64>,
-    take: impl FnOnce() -> Option<Baggage>,
-) {
-    with_entered(|stack| {
+/// Enters a span again by which the thread is inside of a carrier, as recursion does. Returns whether it is.
+pub(crate) fn enter_again(entered: SpanKey) -> bool {
+    let again = with_entered(|stack| {
         JUST_LEFT.set(None);
+        let again = stack.iter_mut().find(|inside| inside.entered == entered);
+        again.map(|again| again.depth += 1).is_some()
+    });
+    again.unwrap_or(false)
+}
 
-        // The same span again, as recursion does. Another span of the same carrier changes nothing.
-        if let Some(again) = stack.iter_mut().find(|inside| inside.entered == entered) {
-            again.depth += 1;
-        } else if stack.iter().all(|inside| inside.carrier != carrier) {
-            let outside = current::attach(take());
-            stack.push(EnteredCarrier { entered, carrier, app_span, depth: 1, outside });
+/// Enters the request of a carrier by way of a span by which the thread is not inside of any. If it is inside
+/// of that carrier already, by way of another span, nothing changes.
+pub(crate) fn enter(entered: SpanKey, carrier: SpanKey, carried: Arc<CarriedRequest>, app_span: Option<u64>) {
+    with_entered(|stack| {
+        if stack.iter().all(|inside| inside.carrier != carrier) {
+            let outside = current::attach(carried.enter());
+            stack.push(EnteredCarrier { entered, carrier, carried, app_span, depth: 1, outside });
         }
     });
 }
@@ -67,7 +69,7 @@ pub(crate) fn enter(
 /// A carrier that the thread has left, and the request as the thread leaves it.
 #[derive(Debug)]
 pub(crate) struct LeftCarrier {
-    pub(crate) carrier: u64,
+    pub(crate) carried: Arc<CarriedRequest>,
     pub(crate) request: Option<Baggage>,
 }
 
@@ -81,7 +83,7 @@ pub(crate) fn exit(entered: SpanKey) -> Option<LeftCarrier> {
             return None;
         }
 
-        let EnteredCarrier { carrier, outside, .. } = stack.remove(at);
+        let EnteredCarrier { carrier, carried, outside, .. } = stack.remove(at);
         JUST_LEFT.set(Some(carrier));
 
         // If another was entered later, it holds this one's request as what was current outside.
@@ -89,15 +91,16 @@ pub(crate) fn exit(entered: SpanKey) -> Option<LeftCarrier> {
             Some(next) => std::mem::replace(&mut next.outside, outside),
             None => current::attach(outside),
         };
-        Some(LeftCarrier { carrier: carrier.1, request })
+        Some(LeftCarrier { carried, request })
     });
     left.flatten()
 }
 
 /// The carrier that a thread entered last and has not left.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct ThreadCarrier {
     pub(crate) carrier: u64,
+    pub(crate) carried: Arc<CarriedRequest>,
     /// The application's current span when it was entered.
     pub(crate) app_span: Option<u64>,
 }
@@ -106,7 +109,11 @@ pub(crate) struct ThreadCarrier {
 pub(crate) fn innermost(subscriber: usize) -> Option<ThreadCarrier> {
     let innermost = with_entered(|stack| {
         let last = stack.last().filter(|last| last.carrier.0 == subscriber)?;
-        Some(ThreadCarrier { carrier: last.carrier.1, app_span: last.app_span })
+        Some(ThreadCarrier {
+            carrier: last.carrier.1,
+            carried: Arc::clone(&last.carried),
+            app_span: last.app_span,
+        })
     });
     innermost.flatten()
 }

@@ -1,11 +1,12 @@
 //! Spans that are open, and the requests that some of them carry.
 //!
 //! ```text
-//! subscriber_bridge, layer ─▶ tracked_spans ─▶ carried_request      the request of one span
-//!                                  └─────────▶ entered_carriers     what one thread is inside of
+//! subscriber_bridge, layer ─▶ tracked_spans ─▶ baggage's CarriedRequest   the request of one span
+//!                                  ├─────────▶ entered_carriers           what one thread is inside of
+//!                                  └─────────▶ executing                  which task or thread it is
 //! ```
 
-pub(crate) mod carried_request;
 pub(crate) mod entered_carriers;
+pub(crate) mod executing;
 pub(crate) mod server_spans;
 pub(crate) mod tracked_spans;

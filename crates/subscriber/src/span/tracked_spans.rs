@@ -24,19 +24,20 @@
 //! Spans lie in 16 maps, each behind a lock; the counters let events pass without one while there is no
 //! span to find. Neither advice nor formatting, which is the application's code, runs while a lock is held.
 
+use crate::callsite::cache::CachedCallsite;
 use crate::callsite::tracepoints::CallsiteTracepoints;
 use crate::field_visitor::SingleFieldVisitor;
 use crate::fire;
-use crate::span::carried_request::CarriedRequest;
-use crate::span::entered_carriers::{self, SpanKey};
+use crate::span::entered_carriers::{self, SpanKey, ThreadCarrier};
+use crate::span::executing::Executing;
 use foldhash::fast::RandomState;
 use pivot_advice::Value;
 use pivot_agent::Export;
-use pivot_baggage::current;
+use pivot_baggage::{CarriedRequest, in_request};
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::{Event, Metadata};
@@ -65,7 +66,8 @@ pub(crate) struct TrackedSpan {
     fires_at_end: bool,
     /// Values that the advice at the end observes, by the index of their field.
     values: Vec<(usize, Value)>,
-    opened: Instant,
+    /// When it began, if its end is an event.
+    opened: Option<Instant>,
     /// When the first of the threads that are inside entered it.
     entered: Option<Instant>,
     /// How often it was entered and not left.
@@ -74,8 +76,10 @@ pub(crate) struct TrackedSpan {
     busy: Duration,
     /// Handles on it, if its id is ours; the application's subscriber counts its own.
     handles: usize,
-    /// The request that it carries, if it is a carrier.
-    carried: Option<CarriedRequest>,
+    /// The request that it carries, if it is a carrier or was made in a request.
+    carried: Option<Arc<CarriedRequest>>,
+    /// Who entered it first, if a request began with it.
+    opener: Option<Executing>,
 }
 
 type Shard = HashMap<u64, TrackedSpan, RandomState>;
@@ -119,9 +123,28 @@ impl TrackedSpans {
         self.shard(id).get_mut(&id).map(f)
     }
 
-    /// Runs with the request of a carrier; `None` if it is closed.
-    fn with_carrier<R>(&self, id: u64, f: impl FnOnce(&mut CarriedRequest) -> R) -> Option<R> {
-        self.with_span(id, |span| span.carried.as_mut().map(f)).flatten()
+    /// Returns the request that a span carries; `None` if it carries none, or is closed.
+    fn carried(&self, id: u64) -> Option<Arc<CarriedRequest>> {
+        self.with_span(id, |span| span.carried.clone()).flatten()
+    }
+
+    /// Fires the tracepoint of a span's beginning, if it is woven, and returns the request that the span is to
+    /// carry, if it is a carrier or made in a request. The beginning of a carrier is an event of its request.
+    pub(crate) fn begin(
+        &self,
+        callsite: &CachedCallsite,
+        attributes: &Attributes<'_>,
+    ) -> Option<Arc<CarriedRequest>> {
+        if callsite.is_carrier {
+            return Some(CarriedRequest::begin(|| fire_enter(callsite.site(), attributes)));
+        }
+
+        fire_enter(callsite.site(), attributes);
+        match attributes.parent() {
+            Some(parent) => self.carried(parent.into_u64()).map(CarriedRequest::child_of),
+            None if attributes.is_root() => None,
+            None => CarriedRequest::child_of_current(),
+        }
     }
 
     /// Begins to wait for a span that is made now.
@@ -130,7 +153,7 @@ impl TrackedSpans {
         id: &Id,
         site: &'static CallsiteTracepoints,
         attributes: &Attributes<'_>,
-        carried: Option<CarriedRequest>,
+        carried: Option<Arc<CarriedRequest>>,
     ) {
         let mut values = Vec::new();
         for index in 0..site.own_fields() {
@@ -139,16 +162,18 @@ impl TrackedSpans {
             }
         }
 
+        let fires_at_end = site.exit.is_some_and(|exit| exit.is_woven());
         let span = TrackedSpan {
             site,
-            fires_at_end: site.exit.is_some_and(|exit| exit.is_woven()),
+            fires_at_end,
             values,
-            opened: Instant::now(),
+            opened: fires_at_end.then(Instant::now),
             entered: None,
             depth: 0,
             busy: Duration::ZERO,
             handles: 1,
             carried,
+            opener: None,
         };
 
         // Counted before it is there, so that whoever finds a count of zero has missed nothing.
@@ -185,92 +210,60 @@ impl TrackedSpans {
     /// to. `app_span` returns the application's current span, and is called only if that matters.
     pub(crate) fn enter(&self, id: &Id, app_span: impl Fn() -> Option<u64>) {
         let key = self.key(id);
-        let found = self.with_span(key.1, |span| {
-            span.depth += 1;
-            if span.depth == 1 {
-                span.entered = Some(Instant::now());
-            }
-            if let Some(carried) = &mut span.carried {
-                entered_carriers::enter(key, key, app_span(), || carried.enter());
-            }
-        });
+        let carried = self.with_span(key.1, TrackedSpan::enter).flatten();
+        if carried.is_none() && self.alias_count.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        if entered_carriers::enter_again(key) {
+            return;
+        }
+
+        if let Some(carried) = carried.as_ref().filter(|carried| !carried.is_child()) {
+            return entered_carriers::enter(key, key, Arc::clone(carried), app_span());
+        }
 
         // A thread that is in a request stays there: the application enters its own spans all the time,
         // and one that leads to a carrier may by now be used by other requests.
-        if found.is_none()
-            && let Some(carrier) = self.alias_of(key.1)
-            && !pivot_baggage::in_request()
+        if in_request() {
+            return;
+        }
+        if let Some(carrier) = self.alias_of(key.1)
+            && let Some(carried) = self.carried(carrier)
         {
-            self.with_carrier(carrier, |carried| {
-                entered_carriers::enter(key, (self.number, carrier), app_span(), || carried.enter());
-            });
+            entered_carriers::enter(key, (self.number, carrier), carried, app_span());
+        } else if let Some(carried) = carried {
+            entered_carriers::enter(key, key, carried, app_span());
         }
     }
 
     /// Notes that this thread leaves a span, and takes the request back if it was inside by way of it.
     pub(crate) fn exit(&self, id: &Id) {
-        self.with_span(id.into_u64(), |span| {
-            span.depth = span.depth.saturating_sub(1);
-            if span.depth == 0
-                && let Some(entered) = span.entered.take()
-            {
-                span.busy += entered.elapsed();
-            }
-        });
-
-        let Some(left) = entered_carriers::exit(self.key(id)) else { return };
-        let mut request = Some(left.request);
-        self.with_carrier(left.carrier, |carried| carried.leave(request.take().flatten()));
-
-        // If the carrier was closed meanwhile nobody took it; it may still belong to the current request.
-        if let Some(request) = request.flatten() {
-            current::rejoin(request);
+        self.with_span(id.into_u64(), TrackedSpan::exit);
+        if let Some(left) = entered_carriers::exit(self.key(id)) {
+            left.carried.leave(left.request);
         }
-    }
-
-    /// Fires the tracepoint of a span's beginning, if it is woven.
-    pub(crate) fn fire_enter(&self, site: Option<&'static CallsiteTracepoints>, attributes: &Attributes<'_>) {
-        if let Some(site) = site.filter(|site| site.enter.is_woven()) {
-            self.fire_in_carrier(|| fire::fire_span_enter(site, attributes));
-        }
-    }
-
-    /// Fires the tracepoint of an event, if it is woven.
-    pub(crate) fn fire_event(&self, site: Option<&'static CallsiteTracepoints>, event: &Event<'_>) {
-        if let Some(site) = site.filter(|site| site.enter.is_woven()) {
-            self.fire_in_carrier(|| fire::fire_event(site, event));
-        }
-    }
-
-    /// Runs `fire`, which makes an event. Inside a carrier that others are inside of too, the event comes
-    /// after what they have done so far, and what they do from now on comes after the event.
-    fn fire_in_carrier(&self, fire: impl FnOnce()) {
-        let Some(innermost) = entered_carriers::innermost(self.number) else { return fire() };
-        self.with_carrier(innermost.carrier, CarriedRequest::exchange);
-        fire();
-        self.with_carrier(innermost.carrier, CarriedRequest::exchange);
     }
 
     /// Notes one more handle on a span. Whoever gets it may enter at any time: what this thread has done in
     /// there so far happened before.
     pub(crate) fn add_handle(&self, id: &Id) {
-        let is_inside = entered_carriers::innermost(self.number)
-            .is_some_and(|innermost| innermost.carrier == id.into_u64());
-
-        self.with_span(id.into_u64(), |span| {
+        let carried = self.with_span(id.into_u64(), |span| {
             span.handles += 1;
-            if let Some(carried) = &mut span.carried {
-                carried.share();
-                if is_inside {
-                    carried.exchange();
-                }
-            }
+            span.carried.clone()
         });
+        let Some(carried) = carried.flatten() else { return };
+
+        carried.note_handle();
+        let innermost = entered_carriers::innermost(self.number);
+        if innermost.is_some_and(|innermost| innermost.carrier == id.into_u64()) {
+            carried.exchange();
+        }
     }
 
     /// Notes a handle on a span of the application's that is current inside a carrier: a thread that enters
     /// the span outside any request enters the carrier.
-    pub(crate) fn alias(&self, id: &Id, carrier: u64) {
+    pub(crate) fn alias(&self, id: &Id, innermost: &ThreadCarrier) {
+        let carrier = innermost.carrier;
         let mut aliases = self.aliases.lock().unwrap_or_else(PoisonError::into_inner);
         let known = aliases.entry(id.into_u64()).or_insert_with(|| {
             self.alias_count.fetch_add(1, Ordering::Relaxed);
@@ -279,10 +272,8 @@ impl TrackedSpans {
 
         // Handed on inside another carrier before, it leads nowhere: whoever enters it may work for either.
         if *known == Some(carrier) {
-            self.with_carrier(carrier, |carried| {
-                carried.share();
-                carried.exchange();
-            });
+            innermost.carried.note_handle();
+            innermost.carried.exchange();
         } else {
             *known = None;
         }
@@ -316,8 +307,16 @@ impl TrackedSpans {
     /// Notes that this thread dropped a handle that was not the last. If it has just left the span it is
     /// done with it, as a task is that ends: its branch joins now, though a worker may keep a handle.
     pub(crate) fn dropped_handle(&self, id: &Id) {
-        if entered_carriers::has_just_left(self.key(id)) {
-            self.with_carrier(id.into_u64(), CarriedRequest::join_into_current);
+        if !entered_carriers::has_just_left(self.key(id)) {
+            return;
+        }
+        let found = self.with_span(id.into_u64(), |span| (span.carried.clone(), span.opener));
+        let Some((Some(carried), opener)) = found else { return };
+
+        carried.join_unfinished();
+        // Who opened the request has done with it. What others do in there from now on comes after the answer.
+        if opener.is_some_and(|opener| opener == Executing::here()) {
+            carried.set_answered(true);
         }
     }
 
@@ -341,6 +340,37 @@ impl TrackedSpans {
 }
 
 impl TrackedSpan {
+    /// Notes that a thread enters. Returns the request that the span carries.
+    fn enter(&mut self) -> Option<Arc<CarriedRequest>> {
+        self.depth += 1;
+        if self.depth == 1 && self.fires_at_end {
+            self.entered = Some(Instant::now());
+        }
+
+        let carried = self.carried.as_ref()?;
+        if carried.is_root() {
+            match self.opener {
+                None => self.opener = Some(Executing::here()),
+                // Whoever opened the request had not done with it after all.
+                Some(opener) if carried.is_answered() && opener == Executing::here() => {
+                    carried.set_answered(false);
+                }
+                Some(_) => {}
+            }
+        }
+        Some(Arc::clone(carried))
+    }
+
+    /// Notes that a thread leaves.
+    fn exit(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
+        if self.depth == 0
+            && let Some(entered) = self.entered.take()
+        {
+            self.busy += entered.elapsed();
+        }
+    }
+
     fn end(mut self) {
         match self.carried.take() {
             // The end is part of the request that the span carries.
@@ -353,7 +383,7 @@ impl TrackedSpan {
     fn fire(&self) {
         let Some(exit) = self.site.exit.filter(|exit| self.fires_at_end && exit.is_woven()) else { return };
 
-        let elapsed = self.opened.elapsed();
+        let elapsed = self.opened.map_or(Duration::ZERO, |opened| opened.elapsed());
         // Own fields come first, then those that every span has, by their names.
         exit.fire(&|index| {
             if index < self.site.own_fields() {
@@ -367,6 +397,20 @@ impl TrackedSpan {
                 common => self.site.common_value(common),
             }
         });
+    }
+}
+
+/// Fires the tracepoint of a span's beginning, if it is woven.
+fn fire_enter(site: Option<&'static CallsiteTracepoints>, attributes: &Attributes<'_>) {
+    if let Some(site) = site.filter(|site| site.enter.is_woven()) {
+        fire::fire_span_enter(site, attributes);
+    }
+}
+
+/// Fires the tracepoint of an event, if it is woven.
+pub(crate) fn fire_event(site: Option<&'static CallsiteTracepoints>, event: &Event<'_>) {
+    if let Some(site) = site.filter(|site| site.enter.is_woven()) {
+        fire::fire_event(site, event);
     }
 }
 
