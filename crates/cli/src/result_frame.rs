@@ -290,6 +290,16 @@ impl FrameCompleteness {
         }
     }
 
+    /// Returns what a reader should know of rows that are there (`3 rows after the answer`), empty if there is
+    /// nothing.
+    pub(crate) fn notes(&self) -> String {
+        let noted = self.loss.by_kind().filter_map(|(kind, amount)| match kind.unit {
+            LossUnit::Noted(noun, note) if amount > 0 => Some(format!("{} {note}", count(amount, noun))),
+            _ => None,
+        });
+        noted.collect::<Vec<_>>().join(", ")
+    }
+
     /// Returns what is missing in words (`1 agent silent, 1,200 rows dropped`), empty if nothing is.
     pub(crate) fn missing(&self) -> String {
         let silent = u64::from(self.agents_expected.saturating_sub(self.agents_reporting));
@@ -306,6 +316,7 @@ impl FrameCompleteness {
             }
             match kind.unit {
                 _ if amount == 0 => {}
+                LossUnit::Noted(..) => {}
                 LossUnit::Counted(noun, "") => words.push(count(amount, noun)),
                 LossUnit::Counted(noun, fate) => words.push(format!("{} {fate}", count(amount, noun))),
                 LossUnit::Nanoseconds(fate) => {

@@ -12,6 +12,9 @@
 //!
 //! Trailers come after the last event of the body, so nothing is lost. Headers leave before the body
 //! runs: what the body packs then stays in this process and is lost to the client.
+//!
+//! The request has been answered when its body has ended, or when the client has gone: what tasks do in it
+//! later is counted as *after the answer*.
 
 use crate::call_tracepoints::{self, CallEnd, CallHead, OpenCall};
 use crate::header::{self, HeaderKind, ReceivedBaggage};
@@ -171,7 +174,7 @@ where
         let scope = enter_request(baggage);
         let call = self.layer.enter(&parts);
         let inner = ObservedCall { inner: self.inner.call(Request::from_parts(parts, body)), call };
-        ServerFuture { inner: inner.in_baggage(scope.finish()), route }
+        ServerFuture { inner: inner.in_baggage(scope.finish()).answering(), route }
     }
 }
 
@@ -304,7 +307,13 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let (response, mut baggage) = ready!(this.inner.poll(cx));
-        let (response, mut call) = response?;
+        let (response, mut call) = match response {
+            Ok(answered) => answered,
+            Err(error) => {
+                baggage.end_request();
+                return Poll::Ready(Err(error));
+            }
+        };
         let (mut parts, body) = response.into_parts();
         let mut route = this.route.take();
 
@@ -367,6 +376,9 @@ pin_project! {
                     this.inner.set(None);
                 });
             }
+            if let Some(baggage) = this.baggage.take() {
+                baggage.end_request();
+            }
         }
     }
 }
@@ -382,6 +394,7 @@ impl<B: Body> ServerBody<B> {
             }
             this.call.end(CallEnd::Answered);
         });
+        this.baggage.iter_mut().for_each(|baggage| baggage.set_answered(true));
         let Some((route, branch)) = this.route.take().zip(this.baggage.take()) else { return trailers };
 
         let had_trailers = trailers.is_some();

@@ -13,7 +13,7 @@ use tokio::task::{AbortHandle, JoinError};
 
 /// Runs a future as a new request. Its beginning and its end are the tracepoints `pivot::request@enter` and
 /// `pivot::request@exit`; the latter has the time it took, and tells a request that panicked or was dropped from one
-/// that ended.
+/// that ended. What tasks do in the request later is counted as *after the answer*.
 pub async fn request<F: Future>(future: F) -> F::Output {
     let observed = async {
         let mut call = call_tracepoints::begin_request();
@@ -21,7 +21,9 @@ pub async fn request<F: Future>(future: F) -> F::Output {
         call.end(CallEnd::Answered);
         output
     };
-    observed.in_baggage(Baggage::begin()).await.0
+    let (output, baggage) = observed.in_baggage(Baggage::begin()).answering().await;
+    baggage.end_request();
+    output
 }
 
 /// Spawns a task that runs in a branch of the current request. Outside any request, so is the task.

@@ -55,6 +55,10 @@
 //! first: `tokio::spawn(work.instrument(info_span!("child")))` works for the request, in a branch that joins when
 //! the span is closed. A thread that is in a request stays in that, whatever span it enters.
 //!
+//! A request that began with a carrier has been answered when whoever entered the carrier first, a task of tokio
+//! or a thread, has left it and drops its handle. What others do in there later is counted as *after the answer*.
+//! [`fn@layer`] is not told of handles: there it is when the carrier is closed.
+//!
 //! # What cannot be seen
 //!
 //! * A callsite is known once it was reached: code that has not run is not in the catalogue. A query

@@ -224,3 +224,92 @@ fn a_worker_that_enters_a_span_again_stays_inside_until_it_has_left_both_times()
         assert!(request().is_none());
     });
 }
+
+/// Returns how many rows of the test's query came after the answer of their request, and how many there were.
+fn after_the_answer() -> (u64, u64) {
+    let drained = pivot_agent::drain();
+    let parts = || drained.values();
+    (parts().map(|part| part.loss.after_answer).sum(), parts().map(|part| part.emitted).sum())
+}
+
+/// Runs with `pack` woven, and a join at `child::job` that emits what was packed before.
+fn joining(run: impl FnOnce()) {
+    carrying(Registry::default(), || {
+        tracing::info!(name: "job", target: "child", "known");
+        assert_eq!(
+            pivot_agent::weave(&[pack_at("child::pack", "n"), harness::emit_packed("child::job")]),
+            []
+        );
+        pivot_agent::drain();
+        run();
+    });
+}
+
+fn job() {
+    tracing::info!(name: "job", target: "child", "done");
+}
+
+/// Has a worker, which the first request starts, do a job for each of three requests. Returns how many rows
+/// came after the answer, and how many there were.
+fn serve_with_a_worker(
+    start: impl Fn(tokio::sync::mpsc::Receiver<tokio::sync::oneshot::Sender<()>>),
+) -> (u64, u64) {
+    runtime().block_on(async {
+        let mut worker = None;
+        for n in 1..=3 {
+            let request = async {
+                pack(n);
+                let worker = worker.get_or_insert_with(|| {
+                    let (send, receive) = tokio::sync::mpsc::channel(1);
+                    start(receive);
+                    send
+                });
+                let (done, is_done) = tokio::sync::oneshot::channel();
+                worker.send(done).await.unwrap();
+                is_done.await.unwrap();
+            };
+            request.instrument(info_span!(target: "carrier", "request", n)).await;
+        }
+    });
+    after_the_answer()
+}
+
+async fn work(mut jobs: tokio::sync::mpsc::Receiver<tokio::sync::oneshot::Sender<()>>) {
+    while let Some(done) = jobs.recv().await {
+        job();
+        let _ = done.send(());
+    }
+}
+
+#[test]
+fn what_a_worker_does_after_the_answer_of_the_request_that_started_it_is_counted() {
+    joining(|| {
+        let current = serve_with_a_worker(|jobs| drop(tokio::spawn(work(jobs).in_current_span())));
+        assert_eq!(current, (2, 3), "in the current span");
+        let child = serve_with_a_worker(|jobs| drop(tokio::spawn(work(jobs).instrument(info_span!("pool")))));
+        assert_eq!(child, (2, 3), "in a span of its own");
+    });
+}
+
+#[test]
+fn a_task_that_ends_before_the_answer_does_not_make_the_rest_come_after_it() {
+    joining(|| {
+        in_carrier(async {
+            pack(1);
+            let span = Span::current();
+            tokio::spawn(async { job() }.instrument(span.clone())).await.unwrap();
+            std::future::ready(()).instrument(span.clone()).await;
+            drop(span);
+            job();
+        });
+        assert_eq!(after_the_answer(), (0, 2));
+
+        // Whoever opened it leaves it, and comes back.
+        let span = info_span!(target: "carrier", "request");
+        runtime().block_on(async {
+            async { pack(1) }.instrument(span.clone()).await;
+            async { job() }.instrument(span).await;
+        });
+        assert_eq!(after_the_answer(), (0, 1));
+    });
+}

@@ -159,7 +159,7 @@ impl QueryReport {
         };
         let groups = groups.get_or_insert_with(|| table(columns, emission.folds));
 
-        let rows = emission.rows.iter().fold(0_u64, |sum, row| sum.saturating_add(row.n()));
+        let rows = emission.rows();
         self.emitted = self.emitted.saturating_add(rows);
         if !fits(groups, columns, emission) {
             // Two advices of one query that do not agree: only a broken frontend sends them.

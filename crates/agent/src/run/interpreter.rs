@@ -44,6 +44,13 @@ pub struct InterpretedEmit<'a> {
     pub rows: Vec<InterpretedRow>,
 }
 
+impl InterpretedEmit<'_> {
+    /// Returns how many rows it stands for.
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows.iter().fold(0, |sum, row| sum.saturating_add(row.n()))
+    }
+}
+
 /// A row in flight.
 #[derive(Debug, Clone)]
 pub struct InterpretedRow {

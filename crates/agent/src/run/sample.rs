@@ -46,6 +46,13 @@ pub(crate) fn keeps_all(baggage: &Baggage) -> bool {
     rate >= 1.0 || weight_of(rate) == Some(1)
 }
 
+/// Whether an event in this request needs neither a decision nor a remark: all requests are kept, and this one has
+/// not been answered.
+#[inline]
+pub(crate) fn is_ordinary(baggage: &Baggage) -> bool {
+    keeps_all(baggage) && !baggage.is_answered()
+}
+
 /// Decides about an event for a query that samples one request in `weight`. Returns `None` if it is not in the sample.
 #[inline(always)]
 pub(crate) fn decide(weight: u32, needs_baggage: bool) -> Option<SampleDecision> {

@@ -91,12 +91,18 @@ pub(crate) fn run_sampled(advice: &WovenAdvice, fields: FieldReader<'_>, table: 
         return;
     };
     match advice.executor.compiled() {
-        Some(compiled) if decision.is_unsampled() => {
+        Some(compiled) if decision.is_unsampled() && !(advice.needs_baggage && is_after_answer()) => {
             event.run_compiled(compiled, SamplingProgress::Decided);
         }
-        // What stands for several requests is weighed, which only the interpreter does.
+        // What stands for several requests is weighed, and what comes after the answer is counted, which only the
+        // interpreter does.
         _ => event.interpret(decision),
     }
+}
+
+/// Whether the request that runs here has been answered.
+fn is_after_answer() -> bool {
+    pivot_baggage::with_current(|baggage| baggage.is_some_and(|baggage| baggage.is_answered()))
 }
 
 /// Packs what waited until all advice of an event had run, in the order in which it ran.
@@ -162,7 +168,7 @@ impl<'a> AdviceEvent<'a> {
             (&mut *self.cells, &mut *self.query_table, self.deferred.as_deref_mut());
 
         pivot_baggage::with_current(move |baggage| match baggage {
-            Some(baggage) if sampling == SamplingProgress::Undecided && !sample::keeps_all(baggage) => {
+            Some(baggage) if sampling == SamplingProgress::Undecided && !sample::is_ordinary(baggage) => {
                 FinishOutcome::NeedsSampleDecision
             }
             baggage => match compiled.finish(baggage, cells, query_table, deferred, errors) {
@@ -228,9 +234,12 @@ impl<'a> AdviceEvent<'a> {
 
         match (effect, baggage) {
             (None, _) => {}
-            (Some(AdviceEffect::Emit(emission)), _) => {
+            (Some(AdviceEffect::Emit(emission)), baggage) => {
                 report.limit_groups(advice.gate.max_groups());
                 report.add(&emission, decision);
+                if advice.needs_baggage && baggage.is_some_and(|baggage| baggage.is_answered()) {
+                    report.loss.after_answer = report.loss.after_answer.saturating_add(emission.rows());
+                }
             }
             (Some(AdviceEffect::Pack(..) | AdviceEffect::Lose(..)), None) => return false,
             (Some(AdviceEffect::Lose(bag, keep)), Some(baggage)) => baggage.mark_lost(bag, keep),

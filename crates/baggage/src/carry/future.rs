@@ -30,6 +30,8 @@ use std::task::{Context, Poll, ready};
 enum OnFutureDrop {
     /// The baggage ends with the future.
     End,
+    /// The request ends with the future: whoever wanted the answer has gone.
+    EndRequest,
     /// The baggage joins the request in which the future is dropped, if it is a branch of that.
     Rejoin,
     /// The baggage is left for whoever waits for the end.
@@ -76,6 +78,7 @@ impl Drop for SettleOnDrop<'_> {
         let Some(baggage) = self.0.take() else { return };
         match self.1 {
             OnFutureDrop::End => drop(baggage),
+            OnFutureDrop::EndRequest => baggage.end_request(),
             OnFutureDrop::Rejoin => rejoin(baggage),
             OnFutureDrop::Leave(ending) => ending.leave(baggage),
         }
@@ -83,6 +86,13 @@ impl Drop for SettleOnDrop<'_> {
 }
 
 impl<F: Future> InBaggage<F> {
+    /// Makes the future the one that answers the request. If it is dropped before it is ready, as that of a
+    /// server whose client has gone, then that is no leak but the end of the request.
+    pub fn answering(mut self) -> InBaggage<F> {
+        self.on_drop = OnFutureDrop::EndRequest;
+        self
+    }
+
     /// Polls in the request, if there is one. Once ready, returns the baggage as the future left it.
     fn poll_inside(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<(F::Output, Option<Baggage>)> {
         let mut this = self.project();

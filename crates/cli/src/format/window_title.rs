@@ -10,17 +10,20 @@ pub(super) fn is_printed(frame: &ResultFrame) -> bool {
     frame.has_rows() || frame.last || frame.completeness.partial
 }
 
-/// Returns what the window lacks (`  partial: 3 rows dropped`), empty if nothing.
+/// Returns what the window lacks and what is to be known of it (`  partial: 3 rows dropped`, `  note: 2 rows after
+/// the answer`), empty if nothing.
 pub(super) fn missing_text(frame: &ResultFrame) -> String {
-    match frame.completeness.missing() {
-        missing if missing.is_empty() => missing,
-        missing => {
-            let is_full = frame.completeness.loss.dropped > 0 && frame.rows.len() >= MOST_ROWS;
-            let bound =
-                if is_full { " (a result has at most 10,000 rows: use LIMIT or GROUP BY)" } else { "" };
-            format!("  partial: {missing}{bound}")
-        }
+    let (missing, notes) = (frame.completeness.missing(), frame.completeness.notes());
+    let mut text = String::new();
+    if !missing.is_empty() {
+        let is_full = frame.completeness.loss.dropped > 0 && frame.rows.len() >= MOST_ROWS;
+        let bound = if is_full { " (a result has at most 10,000 rows: use LIMIT or GROUP BY)" } else { "" };
+        text.push_str(&format!("  partial: {missing}{bound}"));
     }
+    if !notes.is_empty() {
+        text.push_str(&format!("  note: {notes}"));
+    }
+    text
 }
 
 /// The most rows that a frontend puts into one result.
@@ -83,5 +86,14 @@ mod tests {
             FrameCompleteness { agents_reporting: 2, agents_expected: 3, ..FrameCompleteness::default() };
         let total = ResultFrame { name: "q2".into(), end_ns: 0, last: true, completeness, ..frame };
         assert_eq!(window_title(&total), "q2, final result, 0 rows, agents 2/3");
+    }
+
+    #[test]
+    fn rows_after_the_answer_are_noted_beside_what_is_missing() {
+        let mut frame = ResultFrame::default();
+        frame.completeness.loss.after_answer = 787;
+        assert_eq!(missing_text(&frame), "  note: 787 rows after the answer");
+        frame.completeness.loss.dropped = 1;
+        assert_eq!(missing_text(&frame), "  partial: 1 row dropped  note: 787 rows after the answer");
     }
 }

@@ -166,6 +166,10 @@ impl QueryView {
         if !missing.is_empty() {
             remarks.push(format!("partial: {missing}"));
         }
+        let notes = self.completeness().map(|found| found.notes()).unwrap_or_default();
+        if !notes.is_empty() {
+            remarks.push(format!("note: {notes}"));
+        }
         // Messages of agents may hold anything, also control characters.
         lines
             .extend(remarks.iter().map(|text| paint.style(TextRole::Warning, &cut(&escaped(text), columns))));

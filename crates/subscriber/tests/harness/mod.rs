@@ -2,7 +2,7 @@
 //! tests run one after the other.
 #![allow(dead_code)]
 
-use pivot_advice::{Advice, BagKey, EmitMode, Instruction, QueryId, TemporalFilter};
+use pivot_advice::{Advice, BagKey, EmitMode, Instruction, JoinKind, QueryId, TemporalFilter, UnpackedForm};
 use pivot_subscriber::SubscriberBridge;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -109,6 +109,23 @@ pub(crate) fn pack_at(tracepoint: &str, field: &str) -> Advice {
         Instruction::Pack { bag: BAG, keep: TemporalFilter::All, keys: vec![0], folds: vec![] },
     ];
     Advice { query: BAG.query, stage: BAG.stage, tracepoint: tracepoint.into(), instructions }
+}
+
+/// Returns advice that emits what `pack_at` has packed before.
+pub(crate) fn emit_packed(tracepoint: &str) -> Advice {
+    let instructions = vec![
+        Instruction::Unpack {
+            bag: BAG,
+            alias: "p".to_owned(),
+            columns: vec!["n".to_owned()],
+            aggregates: vec![],
+            rows: UnpackedForm::Rows,
+            matching: JoinKind::Inner,
+            on: None,
+        },
+        Instruction::Emit { keys: vec![0], folds: vec![], form: EmitMode::Groups },
+    ];
+    Advice { query: BAG.query, stage: 2, tracepoint: tracepoint.into(), instructions }
 }
 
 /// Returns what the current request has packed, each value as often as it counts; `None` outside any request.

@@ -200,6 +200,8 @@ fn lost(loss: &LossCounts) -> TableCell {
             LossUnit::Counted(..) => lost = lost.saturating_add(amount),
             // A time in which the query was away is no number of anything.
             LossUnit::Nanoseconds(_) => {}
+            // Rows that are there are not lost.
+            LossUnit::Noted(..) => {}
         }
     }
     if lost == 0 { TableCell::quiet("-") } else { TableCell::warning(grouped(&lost.to_string())) }
@@ -244,8 +246,9 @@ fn query_remarks(query: &ListedQuery) -> Vec<(TextRole, String)> {
         let text = format!("{}: {}: {}", problem.agent, problem.tracepoint, problem.message);
         remarks.push((TextRole::Error, text));
     }
-    // Empty if nothing is missing.
+    // Empty if nothing is missing, or to be known.
     remarks.push((TextRole::Warning, missing(query.loss)));
+    remarks.push((TextRole::Normal, FrameCompleteness { loss: query.loss, ..Default::default() }.notes()));
     if query.agents.is_empty() {
         remarks.push((TextRole::Quiet, "no agent is connected".to_owned()));
     }
