@@ -90,6 +90,13 @@ impl Baggage {
         self.branch().is_some_and(Branch::is_answered)
     }
 
+    /// Whether it is known at a look that sampling keeps all requests and that this one has not been answered. It
+    /// may be so, too, if this is false.
+    #[inline(always)]
+    pub fn is_plain(&self) -> bool {
+        self.branch().is_none_or(|branch| branch.sampling_rate >= 1.0 && branch.answered.get().is_none())
+    }
+
     /// Sets whether the request has been answered, for all its branches in this process.
     pub fn set_answered(&mut self, answered: bool) {
         if let Some(branch) = &self.0 {
