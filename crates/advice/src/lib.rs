@@ -37,11 +37,13 @@
 //! * [`mod@advice`], [`advice_text`] and [`expr_text`]: the instructions;
 //! * [`codec`]: the byte form of values and groups;
 //! * [`loss`], [`sampled_groups`], [`QueryCost`], [`QueryStatus`] and [`WithheldMessages`]: reports;
-//! * [`exports`] and [`QueryBudget`]: the catalogue of tracepoints, and what a query may take.
+//! * [`exports`] and [`QueryBudget`]: the catalogue of tracepoints, and what a query may take;
+//! * [`CarrierGlob`]: which spans carry a request.
 
 pub mod advice;
 pub mod advice_text;
 pub mod aggregate;
+mod carrier_glob;
 pub mod codec;
 mod duration_text;
 pub mod error;
@@ -69,6 +71,7 @@ pub use advice::{
     TemporalFilter, UnpackedForm,
 };
 pub use aggregate::{AggregateKind, AggregateState, FinalFunction, finished_type};
+pub use carrier_glob::{CarrierGlob, InvalidCarrierGlob};
 pub use error::{DecodeError, EvalErrors};
 pub use exports::{Exports, FieldDescriptor, canonical_field, default_fields};
 pub use expr::{BinaryOperator, Expr, Function, Pattern, UnaryOperator};

@@ -66,7 +66,7 @@ pub struct WovenFilter {
 }
 
 fn is_wanted(callsite: &CachedCallsite) -> bool {
-    callsite.is_woven() || callsite.is_carrier
+    callsite.is_woven() || callsite.is_carrier()
 }
 
 impl<S> Filter<S> for WovenFilter {

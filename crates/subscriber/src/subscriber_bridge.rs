@@ -87,7 +87,7 @@ impl<S: Subscriber> SubscriberBridge<S> {
     }
 
     /// Sets which spans carry a request to wherever they are entered, as `.instrument(span)` does with a
-    /// task; no others do.
+    /// task. Beside these do those that operators name, in `PIVOT_CARRIERS` or at the frontend.
     ///
     /// A carrier that is made outside any request begins one. A carrier that is made inside a request carries
     /// a branch of it. The branch joins the request again where the span is closed, or where a thread leaves
@@ -108,6 +108,9 @@ impl<S: Subscriber> SubscriberBridge<S> {
         dispatcher::set_global_default(Dispatch::new(self)).map_err(|_| AlreadySet)?;
         install_if_none(number, hint);
         compiled_out::warn_of_missing_levels();
+        if let Err(error) = pivot_agent::carriers_of_environment() {
+            tracing::error!(target: "pivot_subscriber", "{}: {error}", pivot_agent::CARRIERS_VARIABLE);
+        }
         Ok(())
     }
 
@@ -174,7 +177,7 @@ impl<S: Subscriber> Subscriber for SubscriberBridge<S> {
             CallsiteRole::Tracepoint(site) if site.exit.is_none() && site.is_woven() => {
                 if inner == InnerInterest::Always { Interest::always() } else { Interest::sometimes() }
             }
-            _ if callsite.is_woven() || callsite.is_carrier => Interest::always(),
+            _ if callsite.is_woven() || callsite.is_carrier() => Interest::always(),
             _ if inner == InnerInterest::Never && is_provisional => Interest::sometimes(),
             _ => inner.interest(),
         }
@@ -194,7 +197,7 @@ impl<S: Subscriber> Subscriber for SubscriberBridge<S> {
             return self.inner.enabled(metadata);
         }
         // Although we have said *always*, `tracing` asks while there is another dispatcher.
-        if callsite.is_carrier || callsite.is_woven() && metadata.is_span() {
+        if callsite.is_carrier() || callsite.is_woven() && metadata.is_span() {
             return true;
         }
 

@@ -2,7 +2,7 @@
 
 use crate::error::UplinkError;
 use crate::process_end::EndSignals;
-use pivot_advice::QueryBudget;
+use pivot_advice::{CarrierGlob, QueryBudget};
 use pivot_agent::{CpuBudget, ProcessIdentity};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -52,6 +52,8 @@ pub struct Config {
     baggage_bytes: Option<String>,
     /// The most that queries may ask for, as given; checked at the start.
     within_max: Option<String>,
+    /// The globs of spans that carry a request, as given; checked at the start.
+    carriers: Option<String>,
     /// The key of hashes of sensitive fields; random if there is none.
     hash_key: Option<[u64; 2]>,
 }
@@ -66,7 +68,7 @@ impl Config {
     /// Returns the settings of the environment.
     pub fn new() -> Config {
         // A variable that makes no sense counts as unset: an operator's typing error must not stop a program.
-        // Only the budget of baggage is checked, at the start.
+        // Only budgets and the names of carriers are checked, at the start.
         Config {
             process: variable("PIVOT_PROCESS").unwrap_or_else(executable),
             host: variable("PIVOT_HOST").unwrap_or_else(host_name),
@@ -87,6 +89,7 @@ impl Config {
             budget: budget(percent("PIVOT_CPU_BUDGET"), percent("PIVOT_CPU_BUDGET_ALL")),
             baggage_bytes: variable("PIVOT_BAGGAGE_BYTES"),
             within_max: variable("PIVOT_WITHIN_MAX"),
+            carriers: variable(pivot_agent::CARRIERS_VARIABLE),
             hash_key: variable("PIVOT_HASH_KEY").as_deref().and_then(hash_key),
         }
     }
@@ -158,6 +161,13 @@ impl Config {
         self
     }
 
+    /// Sets which `tracing` spans carry a request, by globs over `target::name` that are separated by commas, such as
+    /// `app::*::http_request, tower_http::**`. They add to the spans that carry one anyway.
+    pub fn carriers(mut self, globs: impl Into<String>) -> Config {
+        self.carriers = Some(globs.into());
+        self
+    }
+
     /// Sets the key under which sensitive fields are hashed: processes with the same key give the same
     /// hashes.
     pub fn hash_key(mut self, key: [u64; 2]) -> Config {
@@ -193,13 +203,17 @@ impl Config {
     /// Hands the settings to the agent and to baggage that concern them: budgets, identity, fences and the key of
     /// hashes. Fails, with nothing changed, if a setting makes no sense.
     pub(crate) fn apply(&self) -> Result<(), UplinkError> {
-        // Both are read before any is set, so that a mistake changes nothing.
+        // All are read before any is set, so that a mistake changes nothing.
         let ceiling = within_max(self.within_max.as_deref().unwrap_or_default())?;
+        let carriers = self.carriers.as_deref().map(CarrierGlob::list).transpose()?;
         if let Some(given) = &self.baggage_bytes {
             pivot_baggage::set_budget_bytes(baggage_bytes(given)?);
         }
         pivot_agent::set_budget_ceiling(ceiling);
 
+        if let Some(carriers) = carriers {
+            pivot_agent::set_carriers(carriers);
+        }
         pivot_agent::set_identity(ProcessIdentity::new(&self.host, &self.process));
         pivot_agent::set_cpu_budget(self.budget);
         if self.fences {
@@ -304,6 +318,18 @@ mod tests {
             read("group 5"),
             "ceiling `group 5` of budgets: unknown budget `group`: budgets are bytes, groups and cpu; \
              PIVOT_WITHIN_MAX is written as `bytes 4KiB, groups 10000, cpu 5%`"
+        );
+    }
+
+    #[test]
+    fn names_of_carriers_that_cannot_be_read_are_an_error_at_the_start() {
+        let wrong = Config::new().carriers("app::{a}").apply().err().map(|error| error.to_string());
+        assert_eq!(
+            wrong.as_deref(),
+            Some(
+                "`app::{a}` is no glob over `target::name`: `{` has no meaning in it; one is \
+                 `app::*::http_request`, or `app::**`, and PIVOT_CARRIERS is a list of such, separated by commas"
+            )
         );
     }
 

@@ -33,6 +33,9 @@ pub enum UplinkError {
         /// The part that cannot be read, and why.
         reason: String,
     },
+    /// The names of the spans that carry a request cannot be read.
+    #[error("{0}, and PIVOT_CARRIERS is a list of such, separated by commas")]
+    Carriers(#[from] pivot_advice::InvalidCarrierGlob),
     /// The process was forked from one that has an agent, and did not execute another program since.
     #[error("a process that was forked from one with an agent cannot have its own: start it after forking")]
     Forked,

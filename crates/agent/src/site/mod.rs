@@ -15,8 +15,9 @@
 //! Reading order: [`tracepoint`] (what a call site is and costs), [`declaration`], `macros`, [`catalogue`], then
 //! how a value gets from an expression to a cell: [`fields`], [`export`], [`formatted`]; the fields that all call
 //! sites have: [`default_field`], [`process_identity`]; and whole functions: [`function`],
-//! [`function_future`].
+//! [`function_future`]. Apart from these: [`carriers`], which spans of `tracing` carry a request.
 
+pub mod carriers;
 pub mod catalogue;
 pub mod declaration;
 pub mod default_field;

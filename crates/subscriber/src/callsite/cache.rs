@@ -28,8 +28,8 @@ pub type IsCarrier = fn(&Metadata<'_>) -> bool;
 #[derive(Debug)]
 pub(crate) struct CachedCallsite {
     pub(crate) kind: CallsiteRole,
-    /// Whether it is a span that carries a request.
-    pub(crate) is_carrier: bool,
+    /// Whether it is a span that carries a request, as of the last time it was asked.
+    carries: AtomicBool,
     /// The [`InnerInterest`], as its number.
     inner: AtomicU8,
 }
@@ -67,9 +67,15 @@ impl CachedCallsite {
 
         CachedCallsite {
             kind,
-            is_carrier: metadata.is_span() && is_carrier(metadata),
+            carries: AtomicBool::new(carries(metadata, is_carrier)),
             inner: AtomicU8::new(InnerInterest::Sometimes as u8),
         }
+    }
+
+    /// Whether it is a span that carries a request.
+    #[inline]
+    pub(crate) fn is_carrier(&self) -> bool {
+        self.carries.load(Ordering::Relaxed)
     }
 
     /// Returns the tracepoints of a span or event, `None` of any other callsite.
@@ -122,6 +128,12 @@ impl InnerInterest {
             InnerInterest::Always => Interest::always(),
         }
     }
+}
+
+/// Whether a callsite is a span that carries a request, by the function of its subscriber or by name.
+fn carries(metadata: &Metadata<'_>, is_carrier: IsCarrier) -> bool {
+    metadata.is_span()
+        && (is_carrier(metadata) || pivot_agent::is_named_carrier(metadata.target(), metadata.name()))
 }
 
 type CallsiteMap<K> = HashMap<K, &'static CachedCallsite, RandomState>;
@@ -198,6 +210,8 @@ impl CallsiteCache {
     /// left aside until the application hits it.
     pub(crate) fn register(&self, metadata: &'static Metadata<'static>) -> Option<&'static CachedCallsite> {
         if let Some(known) = self.get(metadata) {
+            // Which spans carry a request changes with what operators say.
+            known.carries.store(carries(metadata, self.is_carrier), Ordering::Relaxed);
             return Some(known);
         }
 

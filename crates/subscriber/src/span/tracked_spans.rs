@@ -135,7 +135,7 @@ impl TrackedSpans {
         callsite: &CachedCallsite,
         attributes: &Attributes<'_>,
     ) -> Option<Arc<CarriedRequest>> {
-        if callsite.is_carrier {
+        if callsite.is_carrier() {
             return Some(CarriedRequest::begin(|| fire_enter(callsite.site(), attributes)));
         }
 
