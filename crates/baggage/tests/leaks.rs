@@ -55,5 +55,10 @@ fn the_detector_names_the_place_where_baggage_was_lost() {
     pivot_baggage::leaks::outside("Store.read", "store.rs", 7);
     let leak = leaks().remove(0);
     assert_eq!((leak.kind, leak.place.as_str()), (LeakKind::Outside, "Store.read at store.rs:7"));
+    let text = leak.to_string();
+    assert_eq!(
+        text,
+        "pivot: baggage got lost: no request at an event that needs one, Store.read at store.rs:7"
+    );
     watch(false);
 }

@@ -41,7 +41,8 @@
 //!
 //! The module path is the target unless the program says otherwise. Events without a name share one
 //! tracepoint with all others of their target: tell them apart by `message` or `line`. A field that
-//! one of them lacks is null there. A condition on `level`, `target`, `file` or `line` alone is decided
+//! one of them lacks is null there. An own field that is called like one of every tracepoint, as `host`,
+//! `time` or `request`, has `field.` before its name: `e.host` is the machine, `e."field.host"` what the program says. A condition on `level`, `target`, `file` or `line` alone is decided
 //! when advice is woven: callsites that it rules out stay as they are.
 //!
 //! # Requests

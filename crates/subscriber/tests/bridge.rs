@@ -282,3 +282,32 @@ fn records_of_log_are_events_of_their_target() {
     });
     assert_eq!(logger.0.0.load(SeqCst), 1);
 }
+
+#[test]
+fn own_fields_called_like_fields_of_every_tracepoint_hide_none_of_them() {
+    fn step() {
+        tracing::info!(name: "step", target: "named", host = "h", request = 7, timestamp = "t", user = "u");
+        drop(tracing::info_span!(target: "named", "work", time = "own", pid = 1, procName = "p"));
+    }
+    under(NoSubscriber::default(), || {
+        step();
+        let exported = |tracepoint: &str| {
+            let all = pivot_agent::catalogue();
+            let found = all.into_iter().find(|exports| exports.tracepoint == tracepoint).unwrap();
+            found.fields.into_iter().map(|field| field.name).take(4).collect::<Vec<_>>()
+        };
+        assert_eq!(exported("named::step"), ["field.host", "field.request", "field.timestamp", "user"]);
+        assert_eq!(exported("named::work@exit")[..3], ["field.time", "field.pid", "field.procName"]);
+
+        weave("named::step", &["field.host", "field.request", "field.timestamp", "user", "tracepoint"]);
+        step();
+        assert_eq!(rows(), ["h 7 t u named::step"]);
+        weave("named::step", &["host", "request"]);
+        step();
+        let host = pivot_agent::identity().host.clone();
+        assert_eq!(rows(), [format!("{host} null")]);
+        weave("named::work@exit", &["field.time", "field.pid", "pid"]);
+        step();
+        assert_eq!(rows(), [format!("own 1 {}", std::process::id())]);
+    });
+}

@@ -1,19 +1,29 @@
 //! The leak detector: where in the code baggage gets lost.
 //!
 //! It is a debug mode. While it is on, every branch remembers the place in the code that made it, and the
-//! places where something went wrong are counted, the first thousand of them. While it is off, it costs one
-//! relaxed load at a fork.
+//! places where something went wrong are counted, the first thousand of them, and written to stderr: each the
+//! first time, the tenth, the hundredth and so on, and at most ten lines in a second. While it is off, it costs
+//! one relaxed load at a fork.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::io::Write;
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// The most places that are kept.
 const MAX_PLACES: usize = 1000;
 
 static WATCHING: AtomicBool = AtomicBool::new(false);
 static FOUND: Mutex<BTreeMap<LeakKey, u64>> = Mutex::new(BTreeMap::new());
+
+/// The most lines that are written in a second.
+const MAX_LINES: u32 = 10;
+
+/// The lines of this second: when it began, and how many there were.
+static LINES: Mutex<Option<(Instant, u32)>> = Mutex::new(None);
 
 /// A kind of leak and the place in the code, by which leaks are counted.
 type LeakKey = (LeakKind, String);
@@ -40,6 +50,19 @@ pub struct Leak {
     pub place: String,
     /// How often it happened.
     pub times: u64,
+}
+
+impl fmt::Display for Leak {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Leak { kind, place, times } = self;
+        let what = match kind {
+            LeakKind::Dropped => "a branch ended without being joined, sent or detached; it was made at",
+            LeakKind::Crossed => "the baggage of another request was joined at",
+            LeakKind::Outside => "no request at an event that needs one,",
+        };
+        let times = if *times == 1 { String::new() } else { format!(" ({times} times)") };
+        write!(f, "pivot: baggage got lost: {what} {place}{times}")
+    }
 }
 
 /// Turns the leak detector on or off.
@@ -87,7 +110,32 @@ pub(crate) fn crossed() {
 
 fn note(kind: LeakKind, place: String) {
     let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
-    if found.len() < MAX_PLACES || found.contains_key(&(kind, place.clone())) {
-        *found.entry((kind, place)).or_default() += 1;
+    if found.len() >= MAX_PLACES && !found.contains_key(&(kind, place.clone())) {
+        return;
+    }
+    let count = found.entry((kind, place.clone())).or_default();
+    *count += 1;
+    let times = *count;
+    drop(found);
+
+    let is_power_of_ten = 10_u64.pow(times.ilog10()) == times;
+    if is_power_of_ten && may_write_line() {
+        // Whoever has closed stderr reads the counts.
+        let _ = writeln!(std::io::stderr().lock(), "{}", Leak { kind, place, times });
+    }
+}
+
+/// Whether this second has room for another line, which is counted.
+fn may_write_line() -> bool {
+    let mut lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
+    match &mut *lines {
+        Some((begun, written)) if begun.elapsed() < Duration::from_secs(1) => {
+            *written = written.saturating_add(1);
+            *written <= MAX_LINES
+        }
+        second => {
+            *second = Some((Instant::now(), 1));
+            true
+        }
     }
 }

@@ -15,7 +15,7 @@
 
 use crate::callsite::questions;
 use crate::callsite::woven_targets::TargetTracepoints;
-use pivot_advice::{Type, Value};
+use pivot_advice::{Type, Value, canonical_field, default_fields};
 use pivot_agent::ExportedField;
 use pivot_agent::{Export, SourceLocation, Tracepoint};
 use std::collections::HashMap;
@@ -171,11 +171,22 @@ fn tracepoint_name(metadata: &Metadata<'_>) -> String {
 /// names without types: types of own fields show with their values.
 fn exported_fields(metadata: &'static Metadata<'static>, more: &[ExportedField]) -> Vec<ExportedField> {
     let mut fields: Vec<ExportedField> =
-        metadata.fields().iter().map(|field| (field.name(), Type::Any)).collect();
+        metadata.fields().iter().map(|field| (own_field_name(field.name()), Type::Any)).collect();
     for field in COMMON_FIELDS.iter().chain(more) {
         if metadata.fields().field(field.0).is_none() {
             fields.push(*field);
         }
     }
     fields
+}
+
+/// Returns the name under which queries see a field of a callsite's own. One that is called like a field of every
+/// tracepoint, or like another spelling of one, must not hide it: `host` becomes `field.host`.
+fn own_field_name(name: &'static str) -> &'static str {
+    let canonical = canonical_field(name);
+    if default_fields().iter().all(|(default, _)| *default != canonical) {
+        return name;
+    }
+    // Leaked as the callsite is, of which the process has a bounded number.
+    Box::leak(format!("field.{name}").into_boxed_str())
 }
