@@ -92,6 +92,7 @@ impl<S> Filter<S> for WovenFilter {
             interest_rebuild::rebuild_soon();
             Some(self.callsites.get_or_insert(metadata))
         });
+
         callsite.is_some_and(|callsite| match &callsite.kind {
             CallsiteRole::EnabledCheck(check) => check.may_be_enabled(),
             CallsiteRole::Tracepoint(site) if site.exit.is_none() => site.is_looked_at(),

@@ -31,6 +31,7 @@ fn callsites_below_the_subscribers_level_become_known_and_can_be_woven() {
     fn step(bytes: u64) {
         tracing::trace!(name: "step", target: "levels", bytes);
     }
+
     let counts = Counts::default();
     under(counts.clone(), || {
         step(1);
@@ -102,6 +103,7 @@ fn values_of_every_type_that_tracing_knows_arrive() {
         tracing::info!(name: "all", target: "t", wide = -5_i128, unsigned = 6_u128, beyond = u128::MAX,
             bytes = [1_u8, 255].as_slice(), error = error.as_ref(), some = Some(3), none = None::<u64>);
     };
+
     under(NoSubscriber::default(), || {
         event();
         weave("t::all", &["wide", "unsigned", "beyond", "bytes", "error", "some", "none"]);
@@ -210,6 +212,7 @@ fn a_global_filter_hides_from_its_layers_what_it_did_before_and_nothing_from_us(
         tracing::debug!(name: "hidden", target: "global", n = 1);
         tracing::info!(name: "shown", target: "global", n = 2);
     }
+
     let seen = Seen::default();
     let inner =
         Registry::default().with(Targets::new().with_target("global", Level::INFO)).with(seen.clone());

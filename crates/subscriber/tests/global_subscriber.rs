@@ -56,6 +56,7 @@ fn an_event_that_a_field_causes_does_not_recur() {
     fn say() {
         tracing::trace!(name: "say", target: "recur", who = ?Chatty);
     }
+
     let _serial = SERIAL.lock().unwrap();
     installed();
     say();

@@ -98,6 +98,7 @@ fn ten_thousand_callsites_cost_ten_times_what_a_thousand_do() {
         });
         drop(dispatch);
         let bare = dispatcher::with_default(&Dispatch::new(application()), time_to_rebuild);
+
         println!("rebuild: {few:?} for 1,000, {many:?} for 10,000, {bare:?} without the bridge");
         println!("registration: {first:?} for 1,000, {rest:?} for 9,000 more");
         assert!(many < few * 10 * 6 && many < bare * 20 && rest < first * 9 * 6);

@@ -84,6 +84,7 @@ fn application() {
             tracing::info!(name: "said", target: "app::db", turn);
             tracing::error!(name: "failed", target: "lib", "passed");
         });
+
         if tracing::enabled!(target: "lib", Level::DEBUG) {
             tracing::debug!(name: "asked", target: "lib", "passed");
         }
@@ -203,6 +204,7 @@ fn weaving_on_a_thread_without_a_subscriber_takes_nothing_from_the_one_that_has(
     fn say(n: u64) {
         tracing::info!(name: "say", target: "one", n);
     }
+
     let counts = Counts::default();
     under(counts.clone(), || {
         say(1);
@@ -220,6 +222,7 @@ fn a_second_dispatcher_takes_nothing_from_us() {
         tracing::debug!(name: "say", target: "second", n);
         let _span = tracing::debug_span!(target: "second", "work", n).entered();
     }
+
     let second = Dispatch::new(NoSubscriber::default());
     let counts = Counts::default();
     under(counts.clone(), || {

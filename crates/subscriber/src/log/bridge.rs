@@ -122,6 +122,7 @@ fn fire(target: &LogTarget, tracepoint: &'static Tracepoint, record: &Record<'_>
         4 => record.file().export(),
         _ => record.line().export(),
     };
+
     match take_expected(target.check.target(), tracepoint) {
         Some(expected) => tracepoint.fire_expected(expected, &field),
         None => tracepoint.fire(&field),

@@ -76,6 +76,7 @@ pub(crate) fn frontend_that_listens() -> Listening {
     let connections = Arc::new(AtomicU64::new(0));
     let frontend =
         Listening { port: listener.local_addr().unwrap().port(), connections: connections.clone() };
+
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
