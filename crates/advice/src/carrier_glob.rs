@@ -133,6 +133,7 @@ mod tests {
             let glob: CarrierGlob = glob.parse().unwrap();
             assert_eq!(glob.matches(target, name), expected, "{glob} {target} {name}");
         };
+
         check("app::*::http_request", "app::web", "http_request", true);
         check("app::*::http_request", "app::web::v1", "http_request", false);
         check("app::*::http_request", "app", "http_request", false);
@@ -157,6 +158,7 @@ mod tests {
             "`app::[a-z]` is no glob over `target::name`: `[` has no meaning in it; one is `app::*::http_request`, \
              or `app::**`"
         );
+
         assert!(refused("a,,b").contains("`` is no glob over `target::name`: it is empty"));
         assert!(refused("a:b").contains("separated by `::`"));
         assert!(refused("a::::b").contains("none is empty"));

@@ -295,6 +295,7 @@ impl CarriedRequest {
             let left = fork_silently(&mut state.kept);
             std::mem::replace(&mut state.kept, left)
         };
+
         if let Some(branch) = branch {
             self.settle(branch);
         }

@@ -128,6 +128,7 @@ fn note(kind: LeakKind, place: String) {
 /// Whether this second has room for another line, which is counted.
 fn may_write_line() -> bool {
     let mut lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
+
     match &mut *lines {
         Some((begun, written)) if begun.elapsed() < Duration::from_secs(1) => {
             *written = written.saturating_add(1);

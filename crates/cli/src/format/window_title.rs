@@ -15,6 +15,7 @@ pub(super) fn is_printed(frame: &ResultFrame) -> bool {
 pub(super) fn missing_text(frame: &ResultFrame) -> String {
     let (missing, notes) = (frame.completeness.missing(), frame.completeness.notes());
     let mut text = String::new();
+
     if !missing.is_empty() {
         let is_full = frame.completeness.loss.dropped > 0 && frame.rows.len() >= MOST_ROWS;
         let bound = if is_full { " (a result has at most 10,000 rows: use LIMIT or GROUP BY)" } else { "" };

@@ -204,6 +204,7 @@ fn lost(loss: &LossCounts) -> TableCell {
             LossUnit::Noted(..) => {}
         }
     }
+
     if lost == 0 { TableCell::quiet("-") } else { TableCell::warning(grouped(&lost.to_string())) }
 }
 
