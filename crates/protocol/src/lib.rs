@@ -29,10 +29,11 @@ pub mod to_wire;
 pub use error::ProtocolError;
 pub use frontend_address::{FrontendAddressError, check_frontend_address};
 
-/// The types and services of `proto/pivot/v1`, as generated.
+/// The types and services of `proto/pivot/v1`. After a change there, `cargo run -p pivot-protocol-generator` writes
+/// them anew.
 pub mod wire {
     #![allow(missing_docs, unreachable_pub, clippy::all)]
-    tonic::include_proto!("pivot.v1");
+    include!("generated/pivot.v1.rs");
 }
 
 /// The port where a frontend listens unless told otherwise.

@@ -102,8 +102,8 @@ fn collect(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
 
         if path.is_dir() {
-            // What was built is not what was written.
-            if name != "target" && name != "node_modules" && !name.starts_with('.') {
+            // What was built or generated is not what was written.
+            if name != "target" && name != "generated" && name != "node_modules" && !name.starts_with('.') {
                 collect(&path, found)?;
             }
         } else if name == "Cargo.toml" || name.ends_with(".rs") {

@@ -1,0 +1,28 @@
+//! The Rust code of the wire protocol, made of `proto/pivot/v1` without a `protoc` on the machine.
+//!
+//! ```text
+//! proto/pivot/v1/*.proto ──cargo run -p pivot-protocol-generator──▶ crates/protocol/src/generated/pivot.v1.rs
+//! ```
+//!
+//! The code is checked in, so that applications do not compile the compiler of protocols. A test of the whole tree sees
+//! to it that it is what the proto files say. Nothing here depends on that code, which may be stale.
+
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const FILES: [&str; 4] =
+    ["pivot/v1/advice.proto", "pivot/v1/agents.proto", "pivot/v1/baggage.proto", "pivot/v1/frontend.proto"];
+
+/// Returns the file that holds the code.
+pub fn checked_in() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crates/protocol/src/generated/pivot.v1.rs")
+}
+
+/// Returns the code that the proto files say. It is written into a folder first, which has to exist.
+pub fn generate(folder: &Path) -> Result<String, Box<dyn Error>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
+    let descriptors = protox::compile(FILES, [root])?;
+    tonic_prost_build::configure().out_dir(folder).compile_fds(descriptors)?;
+    Ok(fs::read_to_string(folder.join("pivot.v1.rs"))?)
+}
