@@ -226,6 +226,7 @@ mod tests {
             let pattern = TracepointPattern { text: text.into(), is_regex, fields: vec![] };
             catalog.matching(&pattern).map(|names| names.join(" ")).unwrap_or_else(|why| why)
         };
+
         assert_eq!(matched("rpc::*", false), "rpc::get");
         assert_eq!(matched("rpc::**", false), "rpc::get rpc::get::inner");
         assert_eq!(matched("**", false), "Read@enter Read@exit Reader rpc.put rpc::get rpc::get::inner");

@@ -122,6 +122,7 @@ impl Resolver<'_> {
 
     fn cast(&mut self, x: &AstExpr, ty: Type, scope: &NameScope) -> TypedExpr {
         let operand = self.expression(x, scope);
+
         // A point in time that is written down is known now, and wrong now.
         if let (Type::Timestamp, Expr::Literal(Value::Str(text))) = (ty, &operand.expr) {
             return match parse_timestamp(text) {

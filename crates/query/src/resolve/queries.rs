@@ -255,6 +255,7 @@ impl Resolver<'_> {
             ),
             _ => ("an aggregating query cannot stand in FROM", "join it: JOIN x IN (..) ON x -> y"),
         };
+
         self.report(Diagnostic::error(span, wrong).detail("this query aggregates").hint(hint));
     }
 }
