@@ -52,13 +52,13 @@ fn the_detector_names_the_place_where_baggage_was_lost() {
     assert_eq!(found(), [(LeakKind::Crossed, line!() - 1, 1)]);
     drop(scope);
 
-    pivot_baggage::leaks::outside("Store.read", "store.rs", 7);
+    pivot_baggage::leaks::set_span_namer(|| Some("append"));
+    let event = || pivot_baggage::leaks::outside("Store.read", "store.rs", 7);
+    std::thread::Builder::new().name("raft-core".to_owned()).spawn(event).unwrap().join().unwrap();
     let leak = leaks().remove(0);
-    assert_eq!((leak.kind, leak.place.as_str()), (LeakKind::Outside, "Store.read at store.rs:7"));
-    let text = leak.to_string();
-    assert_eq!(
-        text,
-        "pivot: baggage got lost: no request at an event that needs one, Store.read at store.rs:7"
-    );
+    let place = "Store.read at store.rs:7, thread raft-core, span append";
+    assert_eq!((leak.kind, leak.place.as_str()), (LeakKind::Outside, place));
+    let text = format!("pivot: baggage got lost: no request at an event that needs one, {place}");
+    assert_eq!(leak.to_string(), text);
     watch(false);
 }

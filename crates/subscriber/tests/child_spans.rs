@@ -313,3 +313,21 @@ fn a_task_that_ends_before_the_answer_does_not_make_the_rest_come_after_it() {
         assert_eq!(after_the_answer(), (0, 1));
     });
 }
+
+#[test]
+fn the_leak_detector_names_the_span_and_the_thread_of_an_event_outside_any_request() {
+    carrying(Registry::default(), || {
+        pivot_baggage::leaks::watch(true);
+        let dispatch = tracing_core::dispatcher::get_default(Clone::clone);
+        let work = move || {
+            let _default = tracing_core::dispatcher::set_default(&dispatch);
+            info_span!("append").in_scope(|| pivot_baggage::leaks::outside("Log.append", "log.rs", 3));
+        };
+        std::thread::Builder::new().name("raft-core".to_owned()).spawn(work).unwrap().join().unwrap();
+        pivot_baggage::leaks::watch(false);
+
+        let found = pivot_baggage::leaks();
+        let place = "Log.append at log.rs:3, thread raft-core, span append";
+        assert!(found.iter().any(|leak| leak.place == place), "{found:?}");
+    });
+}

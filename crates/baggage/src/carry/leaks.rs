@@ -10,7 +10,7 @@ use std::fmt;
 use std::io::Write;
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The most places that are kept.
@@ -18,6 +18,9 @@ const MAX_PLACES: usize = 1000;
 
 static WATCHING: AtomicBool = AtomicBool::new(false);
 static FOUND: Mutex<BTreeMap<LeakKey, u64>> = Mutex::new(BTreeMap::new());
+
+/// Returns the name of the span that a thread is in.
+static SPAN_NAMER: OnceLock<fn() -> Option<&'static str>> = OnceLock::new();
 
 /// The most lines that are written in a second.
 const MAX_LINES: u32 = 10;
@@ -46,7 +49,8 @@ pub enum LeakKind {
 pub struct Leak {
     /// How baggage was lost.
     pub kind: LeakKind,
-    /// The place in the code, `file:line:column`, or the name of the tracepoint and its place.
+    /// The place in the code, `file:line:column`, or the name of the tracepoint, its place, and the thread and span
+    /// of the event.
     pub place: String,
     /// How often it happened.
     pub times: u64,
@@ -81,11 +85,27 @@ pub fn leaks() -> Vec<Leak> {
     found.into_iter().map(|((kind, place), times)| Leak { kind, place, times }).collect()
 }
 
-/// Notes an event that ran outside any request, and had something to pack or to unpack.
+/// Sets what returns the name of the span that this thread is in, for the places of events outside any request.
+pub fn set_span_namer(namer: fn() -> Option<&'static str>) {
+    // Whoever was first knows the spans of the whole process.
+    let _ = SPAN_NAMER.set(namer);
+}
+
+/// Notes an event that ran outside any request, and had something to pack or to unpack: where it is, and in which
+/// thread and span, of those that have names.
 pub fn outside(tracepoint: &str, file: &str, line: u32) {
-    if is_watching() {
-        note(LeakKind::Outside, format!("{tracepoint} at {file}:{line}"));
+    if !is_watching() {
+        return;
     }
+
+    let mut place = format!("{tracepoint} at {file}:{line}");
+    if let Some(thread) = std::thread::current().name() {
+        place.push_str(&format!(", thread {thread}"));
+    }
+    if let Some(span) = SPAN_NAMER.get().and_then(|namer| namer()) {
+        place.push_str(&format!(", span {span}"));
+    }
+    note(LeakKind::Outside, place);
 }
 
 /// Returns the place in the code that makes a branch, if the detector is on.

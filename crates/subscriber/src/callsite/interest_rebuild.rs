@@ -33,6 +33,7 @@
 //! [tracing#3614]: https://github.com/tokio-rs/tracing/pull/3614
 
 use crate::callsite::cache;
+use crate::span::executing::current_span_name;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
@@ -66,6 +67,7 @@ pub(crate) fn listen() {
     LISTEN.call_once(|| {
         pivot_agent::on_change(rebuild_after_weaving);
         pivot_agent::on_govern(rebuild_if_provisional);
+        pivot_baggage::leaks::set_span_namer(current_span_name);
     });
 }
 

@@ -1,4 +1,4 @@
-//! What runs here: a task of tokio, or a thread.
+//! What runs here: a task of tokio, or a thread; and in which span.
 
 use std::thread::ThreadId;
 
@@ -17,4 +17,10 @@ impl Executing {
             None => Executing::Thread(std::thread::current().id()),
         }
     }
+}
+
+/// Returns the name of the span that this thread is in, if the application has one.
+pub(crate) fn current_span_name() -> Option<&'static str> {
+    let current = tracing_core::dispatcher::get_default(|dispatch| dispatch.current_span());
+    current.metadata().map(|metadata| metadata.name())
 }
