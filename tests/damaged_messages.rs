@@ -236,8 +236,9 @@ fn table(random: &mut Random) -> Groups {
     groups
 }
 
-const FINISHES: [FinalFunction; 14] = [
+const FINISHES: [FinalFunction; 15] = [
     FinalFunction::Plain,
+    FinalFunction::IntegerBuckets,
     FinalFunction::Deviation,
     FinalFunction::SampleVariance,
     FinalFunction::SampleDeviation,

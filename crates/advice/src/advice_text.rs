@@ -205,6 +205,7 @@ fn final_value(value: &FinalColumn, folds: &[AggregateCall], bag: &ColumnNames) 
         FinalFunction::SampleDeviation => format!("SAMPLE DEVIATION {call}"),
         FinalFunction::Quantile(q) => format!("QUANTILE {q} {call}"),
         FinalFunction::Top(k) => format!("TOP {k} {call}"),
+        FinalFunction::IntegerBuckets => format!("INTEGERS {call}"),
         FinalFunction::Linear { .. } => format!("LINEAR {call}"),
     }
 }

@@ -167,6 +167,8 @@ pub enum FinalFunction {
     Quantile(f64),
     /// The most frequent values, at most this many.
     Top(u16),
+    /// The list of a histogram's buckets, whose bounds are integers because all values are.
+    IntegerBuckets,
     /// The list of buckets of one width. Number 0 of the tally counts the values below the first bucket and
     /// number `count + 1` those above the last.
     Linear {
@@ -179,6 +181,17 @@ pub enum FinalFunction {
         /// Whether the bounds are nanoseconds.
         durations: bool,
     },
+}
+
+impl FinalFunction {
+    /// Returns whether the function makes the list of buckets of a state of that kind.
+    pub fn makes_buckets(self, aggregate: AggregateKind) -> bool {
+        match self {
+            FinalFunction::Plain => aggregate == AggregateKind::Histogram,
+            FinalFunction::IntegerBuckets | FinalFunction::Linear { .. } => true,
+            _ => false,
+        }
+    }
 }
 
 impl AggregateState {
@@ -326,6 +339,9 @@ impl AggregateState {
                     false => Value::F64(x),
                 })
             }
+            (AggregateState::Histogram(histogram), FinalFunction::IntegerBuckets) => {
+                finished_sketches::integer_buckets(histogram)
+            }
             (AggregateState::Histogram(histogram), _) => finished_sketches::buckets(histogram),
             (AggregateState::Tally(tally), FinalFunction::Linear { least, step, count, durations }) => {
                 finished_sketches::linear(
@@ -348,8 +364,10 @@ impl AggregateState {
             AggregateState::Tally(tally) => tally.divide(fraction),
             AggregateState::Top(top) => top.divide(fraction),
             // A quantile does not depend on how many values there are.
-            AggregateState::Histogram(histogram) if finish == FinalFunction::Plain => {
-                histogram.divide(fraction)
+            AggregateState::Histogram(histogram)
+                if matches!(finish, FinalFunction::Plain | FinalFunction::IntegerBuckets) =>
+            {
+                histogram.divide(fraction);
             }
             _ => return None,
         }
@@ -414,7 +432,7 @@ pub fn finished_type(aggregate: AggregateKind, finish: FinalFunction, argument: 
         (AggregateKind::Top, _) => Some(Type::String.list()),
         (
             AggregateKind::Histogram | AggregateKind::Tally,
-            FinalFunction::Plain | FinalFunction::Linear { .. },
+            FinalFunction::Plain | FinalFunction::IntegerBuckets | FinalFunction::Linear { .. },
         ) => (open || number).then(|| Type::String.list()),
 
         // The rest needs numbers. Whether an argument of no known type is one shows when it runs.
@@ -546,8 +564,8 @@ mod tests {
         assert_eq!(counts(AggregateKind::Top, FinalFunction::Top(2)), list(&["1: 10", "-1: 7"]));
         let shown = list(&["[-∞, 0): 7", "[-∞, 0): 3", "[0, 10): 10"]);
         assert_eq!(counts(AggregateKind::Tally, linear), shown);
-        let shown = list(&["[-1, -1): 7", "0: 3", "(1, 1]: 10"]);
-        assert_eq!(counts(AggregateKind::Histogram, FinalFunction::Plain), shown);
+        let shown = list(&["-1: 7", "0: 3", "1: 10"]);
+        assert_eq!(counts(AggregateKind::Histogram, FinalFunction::IntegerBuckets), shown);
         assert_eq!(counts(AggregateKind::Histogram, FinalFunction::Quantile(0.5)), None);
         assert_eq!(counts(AggregateKind::Sum, FinalFunction::Plain), None);
         let mut tally = state_of(AggregateKind::Tally, &[]);

@@ -43,6 +43,7 @@
 pub mod advice;
 pub mod advice_text;
 pub mod aggregate;
+mod bucket_edge;
 mod carrier_glob;
 pub mod codec;
 mod duration_text;
@@ -71,6 +72,7 @@ pub use advice::{
     TemporalFilter, UnpackedForm,
 };
 pub use aggregate::{AggregateKind, AggregateState, FinalFunction, finished_type};
+pub use bucket_edge::{bucket_count, bucket_edge};
 pub use carrier_glob::{CarrierGlob, InvalidCarrierGlob};
 pub use error::{DecodeError, EvalErrors};
 pub use exports::{Exports, FieldDescriptor, canonical_field, default_fields};

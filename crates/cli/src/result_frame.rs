@@ -28,6 +28,8 @@ pub(crate) struct FrameColumn {
     pub(crate) role: Role,
     /// Its place in ORDER BY, from 1, or 0 if rows are not sorted by it.
     pub(crate) order_position: u32,
+    /// Whether its values are lists of buckets, each as text.
+    pub(crate) has_buckets: bool,
 }
 
 impl FrameColumn {
@@ -40,6 +42,7 @@ impl FrameColumn {
             estimate: Estimate::None,
             role: Role::Unspecified,
             order_position: 0,
+            has_buckets: false,
         }
     }
 
@@ -267,6 +270,7 @@ pub(crate) fn columns_from_wire(columns: Vec<wire::Column>) -> Vec<FrameColumn> 
             estimate: column.estimate(),
             role: column.role(),
             order_position: column.order_position,
+            has_buckets: column.buckets,
         });
     }
     converted

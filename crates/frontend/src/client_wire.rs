@@ -95,6 +95,7 @@ fn column(column: &ResultColumn) -> wire::Column {
         estimate: estimate.into(),
         role: role.into(),
         order_position: column.order_position,
+        buckets: column.has_buckets,
     }
 }
 

@@ -46,6 +46,8 @@ pub(crate) struct ResultColumn {
     pub(crate) role: ColumnRole,
     /// Its place in ORDER BY, from 1; 0 if rows are not sorted by it.
     pub(crate) order_position: u32,
+    /// Whether its values are lists of buckets.
+    pub(crate) has_buckets: bool,
 }
 
 impl ResultColumn {
@@ -58,6 +60,7 @@ impl ResultColumn {
             estimate: SampledMeaning::None,
             role: column_role::role(column, output),
             order_position: column_role::order_position(column, output),
+            has_buckets: output.has_buckets(column),
         }
     }
 }

@@ -258,6 +258,7 @@ fn finished(finished: wire::Finished) -> Result<FinalColumn> {
         Some(Wire::SampleDeviation(_)) => FinalFunction::SampleDeviation,
         Some(Wire::Quantile(q)) => FinalFunction::Quantile(q),
         Some(Wire::Top(k)) => FinalFunction::Top(narrow("count", k)?),
+        Some(Wire::IntegerBuckets(_)) => FinalFunction::IntegerBuckets,
 
         Some(Wire::Linear(wire::Linear { least, step, count, durations })) => {
             FinalFunction::Linear { least, step, count: narrow("count", count)?, durations }

@@ -224,6 +224,7 @@ fn finished(finished: &FinalColumn) -> wire::Finished {
         FinalFunction::SampleDeviation => Some(Wire::SampleDeviation(wire::SampleDeviation {})),
         FinalFunction::Quantile(q) => Some(Wire::Quantile(q)),
         FinalFunction::Top(k) => Some(Wire::Top(k.into())),
+        FinalFunction::IntegerBuckets => Some(Wire::IntegerBuckets(wire::IntegerBuckets {})),
         FinalFunction::Linear { least, step, count, durations } => {
             Some(Wire::Linear(wire::Linear { least, step, count: count.into(), durations }))
         }

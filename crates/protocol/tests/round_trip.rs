@@ -47,6 +47,7 @@ fn finished() -> Vec<FinalColumn> {
         FinalFunction::SampleDeviation,
         FinalFunction::Quantile(0.25),
         FinalFunction::Top(3),
+        FinalFunction::IntegerBuckets,
         linear,
     ];
     all.into_iter().zip(0..).map(|(finish, state)| FinalColumn { state, finish }).collect()

@@ -81,42 +81,61 @@ fn is_cell(due: &ExpectedCell, found: &Value) -> bool {
     }
 }
 
-/// How far a bound may be rounded, as a fraction of it: four digits are shown.
-const ROUNDED: f64 = 1e-3;
+/// How much wider than it is a bucket may be shown, as a fraction of its width: bounds are rounded to few digits.
+const WIDENED: f64 = 0.03;
 
-/// Whether buckets `(lower, upper]: count` hold these numbers, and none is wider than it may be.
+/// Whether buckets `(lower, upper]: count` hold these numbers within their bounds, no two are called the same, and
+/// none is wider than it may be.
 fn are_buckets(due: &ExpectedHistogram, found: &Value) -> bool {
     let ExpectedHistogram { numbers, base, durations, fraction } = due;
     let (base, durations) = (*base, *durations);
     let Value::List(buckets) = found else { return false };
 
     let mut left = &numbers[..];
+    let mut labels = Vec::new();
     for bucket in buckets.iter() {
-        let Some((lower, upper, shown)) = bucket_of(bucket, durations) else { return false };
+        let Some(BucketText { label, lower, upper, count: shown }) = bucket_of(bucket, durations) else {
+            return false;
+        };
+        if labels.contains(&label) {
+            return false;
+        }
         // Of a sample each count is larger than what was looked at.
         let Some(count) = (0..=shown.min(left.len())).find(|count| fraction.whole(*count) == shown) else {
             return false;
         };
         let Some((inside, rest)) = left.split_at_checked(count) else { return false };
-        let unit = if durations { 1.0 } else { 0.0 };
-        let (below, above) = (lower.abs() * ROUNDED + unit, upper.abs() * ROUNDED + unit);
-        let widest = lower.abs().min(upper.abs()) * base * (1.0 + 3.0 * ROUNDED) + 2.0 * unit;
-        let narrow = lower == upper || lower.abs().max(upper.abs()) <= widest;
-        if count == 0 || !narrow || inside.iter().any(|x| *x < lower - below || *x > upper + above) {
+        let above = |x: f64| if label.starts_with('(') { x > lower } else { x >= lower };
+        let below = |x: f64| if label.ends_with(')') { x < upper } else { x <= upper };
+        let least = lower.abs().min(upper.abs());
+        // A duration is shown in whole nanoseconds.
+        let unit = if durations { 2.0 } else { 0.0 };
+        let narrow = upper - lower <= least * (base - 1.0) * (1.0 + WIDENED) * (1.0 + 1e-9) + unit;
+        if count == 0 || !(lower == upper || narrow) || !inside.iter().all(|x| above(*x) && below(*x)) {
             return false;
         }
+        labels.push(label);
         left = rest;
     }
 
     left.is_empty()
 }
 
-fn bucket_of(bucket: &Value, durations: bool) -> Option<(f64, f64, usize)> {
+/// A bucket as it is shown.
+struct BucketText<'t> {
+    label: &'t str,
+    lower: f64,
+    upper: f64,
+    count: usize,
+}
+
+fn bucket_of(bucket: &Value, durations: bool) -> Option<BucketText<'_>> {
     let Value::Str(text) = bucket else { return None };
-    let (bounds, count) = text.rsplit_once(": ")?;
-    let bounds = bounds.trim_matches(['(', ')', '[', ']']);
+    let (label, count) = text.rsplit_once(": ")?;
+    let bounds = label.trim_matches(['(', ')', '[', ']']);
     let (lower, upper) = bounds.split_once(", ").unwrap_or((bounds, bounds));
-    Some((bound(lower, durations)?, bound(upper, durations)?, count.parse().ok()?))
+    let (lower, upper) = (bound(lower, durations)?, bound(upper, durations)?);
+    Some(BucketText { label, lower, upper, count: count.parse().ok()? })
 }
 
 fn bound(text: &str, durations: bool) -> Option<f64> {

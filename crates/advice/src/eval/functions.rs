@@ -1,6 +1,7 @@
 //! Scalar functions that are null when an argument is.
 
 use super::operators::narrow;
+use crate::bucket_edge::{bucket_between, bucket_edge, bucket_number};
 use crate::error::EvalErrors;
 use crate::expr::Function;
 use crate::value::Value;
@@ -107,9 +108,7 @@ pub(super) fn width_bucket(x: &Value, [least, most]: [&Value; 2], count: i128) -
     if x >= most {
         return count.checked_add(1);
     }
-    // A quotient that rounds up to `count` would be the bucket above the last.
-    let place = (x - least) / ((most - least) / count as f64);
-    Some((place.floor() as i64).clamp(0, count - 1) + 1)
+    Some(bucket_between(x, least, most, count) + 1)
 }
 
 /// Returns a number or a duration as a double.
@@ -135,10 +134,18 @@ pub(super) fn bucket(x: &Value, width: &Value, errors: &mut EvalErrors) -> Value
             w.as_integer().and_then(narrow).and_then(|w| multiple_below(*x, w)).map(Value::I64)
         }
 
-        (Value::F64(x), w) => w.as_f64().filter(|w| *w > 0.0).map(|w| Value::double((x / w).floor() * w)),
+        (Value::F64(x), w) => w.as_f64().filter(|w| *w > 0.0).map(|w| double_below(*x, w)),
         _ => None,
     };
     result.unwrap_or_else(|| errors.null())
+}
+
+/// Returns the largest multiple of a positive width that is not above `x`, as a decimal number.
+fn double_below(x: f64, width: f64) -> Value {
+    Value::double(match bucket_number(x, width) {
+        Some(number) => bucket_edge(0.0, width, number),
+        None => (x / width).floor() * width,
+    })
 }
 
 /// Returns the largest multiple of a positive width that is not above `x`, if 64 bits hold it.

@@ -180,7 +180,9 @@ impl ExponentialHistogram {
         let (lower, upper) = (bucket.lower.max(self.bounds.0), bucket.upper.min(self.bounds.1));
         // Equally far from both bounds, in relation to the number.
         let middle = 2.0 / (1.0 / lower + 1.0 / upper);
-        Some(if middle.is_finite() { middle.clamp(lower, upper.max(lower)) } else { (lower + upper) / 2.0 })
+        // Halves are added, as the sum of two large numbers may be infinite.
+        let middle = if middle.is_finite() { middle } else { lower / 2.0 + upper / 2.0 };
+        Some(middle.clamp(lower, upper.max(lower)))
     }
 
     /// Returns the buckets that are not empty, ascending.
@@ -323,6 +325,13 @@ mod tests {
         assert!(narrow.relative_error() < 0.001, "{}", narrow.relative_error());
         let wide = of(&[1.0, 1e3, 1e6, 1e9]);
         assert!(wide.relative_error() < 0.1, "{}", wide.relative_error());
+    }
+
+    #[test]
+    fn a_quantile_is_never_beyond_the_numbers() {
+        assert_eq!(of(&[f64::MAX]).quantile(0.5), Some(f64::MAX));
+        assert_eq!(of(&[-f64::MAX; 3]).quantile(0.99), Some(-f64::MAX));
+        assert_eq!(of(&[5e-324]).quantile(0.5), Some(5e-324));
     }
 
     #[test]

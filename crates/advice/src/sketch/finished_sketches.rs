@@ -1,11 +1,13 @@
 //! Finished sketches as lists of text, one bucket or value each.
 //!
 //! ```text
-//! HIST(latency)                  ["(1ms, 1.09ms]: 12", "(1.09ms, 1.189ms]: 30"]
+//! HIST(latency)                  ["[1ms, 1.09ms]: 12", "(1.09ms, 1.189ms]: 30"]
 //! LHIST(size, 0, 30, 10)         ["[0, 10): 1", "[10, 20): 2", "[30, ∞): 8"]
 //! TOPK(path, 2)                  ["/index: 40", "/login: 7 (-2)"]          at most 7, at least 5
 //! ```
 
+use super::bucket_label::{BucketRange, CountedNumbers, bound};
+use crate::bucket_edge::bucket_edge;
 use crate::sketch::{BucketCounts, ExponentialHistogram, SpaceSaving};
 use crate::value::Value;
 
@@ -30,14 +32,14 @@ impl LinearBuckets {
     fn lower_bound(&self, number: i64) -> f64 {
         match number {
             ..=0 => f64::NEG_INFINITY,
-            number => self.least + self.step * (number.min(self.above()) - 1) as f64,
+            number => bucket_edge(self.least, self.step, number.min(self.above()) - 1),
         }
     }
 
     fn upper_bound(&self, number: i64) -> f64 {
         match number {
             number if number >= self.above() => f64::INFINITY,
-            number => self.least + self.step * number.max(0) as f64,
+            number => bucket_edge(self.least, self.step, number.max(0)),
         }
     }
 }
@@ -46,60 +48,32 @@ fn list(texts: impl Iterator<Item = String>) -> Value {
     Value::List(texts.map(Value::str).collect())
 }
 
-/// Returns a bound as text; with an exponent if it is very large or small, as a duration if it is one.
-fn bound(x: f64, durations: bool) -> String {
-    match x {
-        f64::INFINITY => "∞".into(),
-        f64::NEG_INFINITY => "-∞".into(),
-        _ if durations => Value::Duration(x.round() as i64).to_string(),
-        _ if x != 0.0 && !(1e-4..1e15).contains(&x.abs()) => format!("{x:e}"),
-        _ => x.to_string(),
-    }
-}
-
-/// Rounds to four significant digits.
-fn rounded(x: f64) -> f64 {
-    if x == 0.0 || !x.is_finite() {
-        return x;
-    }
-    let unit = 10f64.powi(x.abs().log10().floor() as i32 - 3);
-    if unit == 0.0 || !unit.is_finite() { x } else { (x / unit).round() * unit }
-}
-
-/// Returns `(lower, upper]: count` for each bucket, the bounds rounded to four digits.
+/// Returns `(lower, upper]: count` for each bucket of any numbers.
 pub(crate) fn buckets(histogram: &ExponentialHistogram) -> Value {
-    // A bucket is open on the side of zero: the bounds of a negative one are turned round.
-    list(histogram.buckets().into_iter().map(|bucket| match bucket.upper {
-        0.0 if bucket.lower == 0.0 => format!("{}: {}", bucket_bound(0.0, histogram), bucket.count),
-        upper if upper <= 0.0 => format!(
-            "[{}, {}): {}",
-            bucket_bound(bucket.lower, histogram),
-            bucket_bound(upper, histogram),
-            bucket.count
-        ),
-        upper => format!(
-            "({}, {}]: {}",
-            bucket_bound(bucket.lower, histogram),
-            bucket_bound(upper, histogram),
-            bucket.count
-        ),
+    let kind = if histogram.durations { CountedNumbers::Nanoseconds } else { CountedNumbers::Doubles };
+    bucket_list(histogram, kind)
+}
+
+/// Returns `[lower, upper]: count` for each bucket of integers, whose bounds are integers too.
+pub(crate) fn integer_buckets(histogram: &ExponentialHistogram) -> Value {
+    let kind = if histogram.durations { CountedNumbers::Nanoseconds } else { CountedNumbers::Integers };
+    bucket_list(histogram, kind)
+}
+
+fn bucket_list(histogram: &ExponentialHistogram, kind: CountedNumbers) -> Value {
+    let buckets = histogram.buckets();
+    list(buckets.into_iter().map(|bucket| {
+        let label = BucketRange::of(bucket, histogram.bounds, kind).label(kind);
+        format!("{label}: {}", bucket.count)
     }))
-}
-
-fn bucket_bound(x: f64, histogram: &ExponentialHistogram) -> String {
-    bound(tidied(rounded(x)), histogram.durations)
-}
-
-/// Returns the nearest double with a short decimal form.
-fn tidied(x: f64) -> f64 {
-    format!("{x:.3e}").parse().unwrap_or(x)
 }
 
 /// Returns `[lower, upper): count` for each bucket; those at the ends are unbounded.
 pub(crate) fn linear(counts: &BucketCounts, buckets: LinearBuckets) -> Value {
     let inside = counts.counts.iter().map(|(number, count)| {
-        let lower = bound(buckets.lower_bound(*number), buckets.durations);
-        let upper = bound(buckets.upper_bound(*number), buckets.durations);
+        let kind = if buckets.durations { CountedNumbers::Nanoseconds } else { CountedNumbers::Doubles };
+        let (lower, upper) = (buckets.lower_bound(*number), buckets.upper_bound(*number));
+        let (lower, upper) = (bound(lower, kind), bound(upper, kind));
         format!("[{lower}, {upper}): {count}")
     });
     list(inside.chain(other(counts)))

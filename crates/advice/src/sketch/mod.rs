@@ -18,6 +18,7 @@
 //! makes lists of text of finished sketches.
 
 mod bucket_counts;
+mod bucket_label;
 mod exponential_histogram;
 pub(crate) mod finished_sketches;
 mod hyperloglog;
@@ -25,6 +26,7 @@ mod moments;
 mod space_saving;
 
 pub use bucket_counts::BucketCounts;
+pub use bucket_label::{LabelledBucket, labelled_bucket};
 pub use exponential_histogram::{DenseBuckets, ExponentialHistogram, HistogramBucket, MAX_BUCKETS};
 pub use hyperloglog::HyperLogLog;
 pub(crate) use hyperloglog::REGISTERS;

@@ -1,11 +1,16 @@
 //! Values, windows and completeness as JSON.
 //!
 //! Durations are nanoseconds, timestamps RFC 3339, bytes hexadecimal text. Doubles for which JSON has no number are
-//! the texts `NaN`, `inf` and `-inf`.
+//! the texts `NaN`, `inf` and `-inf`. The buckets of HIST and LHIST are objects:
+//!
+//! ```text
+//! {"lower":1000000,"upper":1090000,"count":12,"label":"(1ms, 1.09ms]"}
+//! ```
 
 use crate::humanize::timestamp;
 use crate::result_frame::{FrameColumn, FrameCompleteness, FrameRow, ResultFrame};
 use pivot_advice::Value;
+use pivot_advice::sketch::{LabelledBucket, labelled_bucket};
 use serde_json::{Map, json};
 
 /// Converts a value.
@@ -25,9 +30,31 @@ pub(super) fn value(value: &Value) -> serde_json::Value {
     }
 }
 
+/// Converts a value of a column: a list of buckets becomes a list of objects with their bounds as numbers.
+pub(super) fn column_value(column: &FrameColumn, value: &Value) -> serde_json::Value {
+    match value {
+        Value::List(items) if column.has_buckets => items.iter().map(bucket).collect(),
+        other => self::value(other),
+    }
+}
+
+/// Converts a bucket as HIST and LHIST show it. Where there is no bound it is null; `label` says which bounds are
+/// in the bucket, and that one counts the values without a bucket of their own.
+fn bucket(shown: &Value) -> serde_json::Value {
+    let Value::Str(text) = shown else { return value(shown) };
+    let label = text.rsplit_once(": ").map_or(&**text, |(label, _)| label);
+    match labelled_bucket(text) {
+        Some(LabelledBucket { lower, upper, count }) => {
+            json!({ "lower": value(&lower), "upper": value(&upper), "count": count, "label": label })
+        }
+        None => value(shown),
+    }
+}
+
 /// Returns a row as an object with a member for each column.
 pub(super) fn row(columns: &[FrameColumn], row: &FrameRow) -> serde_json::Value {
-    let pairs = columns.iter().zip(row.iter()).map(|(column, x)| (column.name.clone(), value(x)));
+    let pairs = columns.iter().zip(row.iter());
+    let pairs = pairs.map(|(column, value)| (column.name.clone(), column_value(column, value)));
     serde_json::Value::Object(pairs.collect::<Map<_, _>>())
 }
 

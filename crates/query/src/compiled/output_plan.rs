@@ -92,6 +92,18 @@ impl OutputPlan {
         output
     }
 
+    /// Returns whether the values of a column are lists of buckets, as HIST and LHIST make them.
+    pub fn has_buckets(&self, column: &OutputColumn) -> bool {
+        let Expr::Column(place) = column.expr else { return false };
+        // A group's row begins with its keys and the count.
+        let aggregate = usize::from(place).checked_sub(self.keys.len() + 1);
+        let finished = aggregate.filter(|_| self.form == EmitMode::Groups).and_then(|i| self.finished.get(i));
+        finished.is_some_and(|value| {
+            let FinalColumn { state, finish } = value.finished;
+            self.states.get(usize::from(state)).is_some_and(|state| finish.makes_buckets(*state))
+        })
+    }
+
     /// Returns the plan of a form without any column.
     pub(super) fn empty(form: EmitMode) -> OutputPlan {
         OutputPlan {

@@ -15,7 +15,8 @@ use crate::lexical::{FunctionMeaning, SpecialAggregate, aggregate_function, coun
 use crate::plan::PlanColumn;
 use crate::syntax::ast::{AstExpr, AstExprKind, NameAt, TextSpan};
 use pivot_advice::{
-    AggregateKind, BinaryOperator, Expr, FinalFunction, Function, Type, Value, finished_type,
+    AggregateKind, BinaryOperator, Expr, FinalFunction, Function, Type, Value, bucket_count, bucket_edge,
+    finished_type,
 };
 
 /// The most values that TOPK gives.
@@ -117,7 +118,11 @@ impl Resolver<'_> {
         name: &NameAt,
         span: TextSpan,
     ) -> TypedExpr {
-        let WantedAggregate { aggregate, finish } = wanted;
+        let WantedAggregate { aggregate, mut finish } = wanted;
+        // Of integers the bounds of buckets are integers.
+        if aggregate == AggregateKind::Histogram && finish == FinalFunction::Plain && typed.ty.is_integer() {
+            finish = FinalFunction::IntegerBuckets;
+        }
         let Some(ty) = finished_type(aggregate, finish, typed.ty) else {
             self.meaningless(wanted, typed.ty, name, span);
             return TypedExpr::unknown();
@@ -198,7 +203,7 @@ impl Resolver<'_> {
 
         // The last bucket may reach above the highest bound: all of them are of one width.
         let [lowest, highest, width] = bounds;
-        let count = ((highest - lowest) / width).ceil();
+        let count = bucket_count(lowest, highest, width);
         if !(width > 0.0 && (1.0..=MAX_BUCKETS).contains(&count)) {
             return self.not_constant(step, "a width that makes 1 to 900 buckets");
         }
@@ -211,7 +216,7 @@ impl Resolver<'_> {
             return TypedExpr::unknown();
         }
 
-        let top = lowest + width * count;
+        let top = bucket_edge(lowest, width, count as i64);
         let bucket_count = Expr::Literal(Value::I64(count as i64));
         let inputs =
             vec![typed.expr, bound_literal(lowest, typed.ty), bound_literal(top, typed.ty), bucket_count];

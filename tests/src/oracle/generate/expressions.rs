@@ -328,7 +328,7 @@ impl ExpressionGenerator<'_> {
             }
             // Rounding is a decision: 0.5 in another order of additions may be 0.4999.
             7 if self.random.percent(30) => {
-                let width = QueryExpr::Literal(Value::F64(*self.random.pick(&[0.5, 2.0, 0.0])));
+                let width = QueryExpr::Literal(Value::F64(*self.random.pick(&[0.5, 2.0, 0.0, 0.1])));
                 QueryExpr::Call(ScalarFunction::Bucket, vec![self.decisive(Type::F64, depth), width])
             }
             7 => {

@@ -305,7 +305,7 @@ fn is_sketch(expr: &QueryExpr) -> bool {
 fn linear(ty: Option<Type>) -> AggregateFunction {
     AggregateFunction::Linear(Box::new(match ty {
         Some(Type::Duration) => [-250, 1500, 500].map(Value::Duration),
-        Some(Type::F64) => [-1.0, 2.0, 0.75].map(Value::F64),
+        Some(Type::F64) => [-1.0, 2.0, 0.1].map(Value::F64),
         _ => [0, 5, 2].map(Value::I64),
     }))
 }

@@ -148,6 +148,14 @@ fn linear(bounds: &[Value; 3], some: &[Value], fraction: SampleFraction) -> Valu
     let [least, most, step] = bounds.each_ref().map(|bound| number(bound).expect("bounds are numbers"));
     let durations = bounds[0].type_of() == Type::Duration;
     let count = ((most - least) / step).ceil();
+    // An edge is the decimal number that people write.
+    let digits = [least, step].map(|x| format!("{x}").split_once('.').map_or(0, |(_, digits)| digits.len()));
+    let digits = digits[0].max(digits[1]);
+    let edge = |number: f64| {
+        let decimal = format!("{:.digits$}", least + step * number).parse();
+        // Zero has no sign.
+        0.0 + decimal.unwrap_or(f64::NAN)
+    };
     let shown = |x: f64| if durations { Value::Duration(x as i64).to_string() } else { x.to_string() };
     // What is no number falls into no bucket, and is an error.
     let numbers = some.iter().filter_map(number);
@@ -155,7 +163,7 @@ fn linear(bounds: &[Value; 3], some: &[Value], fraction: SampleFraction) -> Valu
 
     let mut buckets = Vec::new();
     for bucket in 0..count as usize + 2 {
-        let (lower, upper) = (least + step * (bucket as f64 - 1.0), least + step * bucket as f64);
+        let (lower, upper): (f64, f64) = (edge(bucket as f64 - 1.0), edge(bucket as f64));
         let (first, last) = (bucket == 0, bucket == count as usize + 1);
         let inside = numbers.iter().filter(|x| (first || lower <= **x) && (last || **x < upper)).count();
         let lower = if first { "-∞".to_owned() } else { shown(lower) };

@@ -267,10 +267,19 @@ fn bucket(x: &Value, width: &Value) -> Option<Value> {
         (I64(x), width) => below(i128::from(*x), integer(width)?).and_then(narrow).map(I64),
         (F64(x), width) => {
             let width = double(width).filter(|width| *width > 0.0)?;
-            Some(F64(0.0 + (x / width).floor() * width))
+            Some(F64(0.0 + decimal_below(*x, width)))
         }
         _ => None,
     }
+}
+
+/// Returns the largest multiple of a width up to a number. Multiples are decimal numbers: three tenths are 0.3.
+fn decimal_below(x: f64, width: f64) -> f64 {
+    let digits = format!("{width}").split_once('.').map_or(0, |(_, digits)| digits.len());
+    let multiple = |n: f64| format!("{:.digits$}", n * width).parse().unwrap_or(n * width);
+    let near = (x / width).round();
+    let around = [near + 1.0, near, near - 1.0, near - 2.0];
+    around.into_iter().map(multiple).find(|edge| *edge <= x).unwrap_or((x / width).floor() * width)
 }
 
 /// Returns the beginning of the second, minute, hour, day or week of a time.
