@@ -158,11 +158,11 @@ pub enum OutputFormat {
     /// A table per window, for people.
     #[default]
     Table,
-    /// A JSON document per window, one per line.
+    /// A JSON document per window, one per line. Its `completeness` says what is missing.
     Json,
-    /// A JSON document per row, one per line.
+    /// A JSON document per row, one per line, and behind the rows of each window one with its `completeness`.
     Ndjson,
-    /// Comma-separated values with one header.
+    /// Comma-separated values with one header. The last two columns, `partial` and `missing`, say what is missing.
     Csv,
     /// A Markdown table per window.
     Md,

@@ -146,6 +146,11 @@ async fn run_queries(
         batch.uninstall().await?;
     }
 
+    // Tables and JSON documents say what each window lacks; a script that reads rows may not look.
+    if matches!(options.format, OutputFormat::Csv | OutputFormat::Ndjson) {
+        batch.warn_of_losses();
+    }
+
     // A run that no agent took part in is a failure for scripts: most likely a name is wrong. That agents found
     // nothing is an answer.
     match printed {
@@ -323,6 +328,16 @@ impl<'a> QueryBatch<'a> {
                 action: "read the last results",
                 reason: "the stream ended before them".to_owned(),
             })
+        }
+    }
+
+    /// Says on standard error what the results since install lack.
+    fn warn_of_losses(&self) {
+        for query in &self.queries {
+            let missing = query.newest.cumulative_completeness.missing();
+            if !missing.is_empty() {
+                eprintln!("partial: {missing} in query {}", query.number);
+            }
         }
     }
 

@@ -1,4 +1,10 @@
-//! One JSON document per row, one per line. Each names its window, so that a line can be read alone.
+//! One JSON document per row, one per line, and one behind the rows of each window that says what they lack. Each
+//! names its window, so that a line can be read alone:
+//!
+//! ```text
+//! {"query":1,"window":{..},"revision":0,"row":{"host":"dn-1","COUNT":1200}}
+//! {"query":1,"window":{..},"revision":0,"completeness":{"partial":true,"errors":1,..}}
+//! ```
 
 use super::frame_writer::FrameWriter;
 use super::json_value;
@@ -18,7 +24,11 @@ impl FrameWriter for NdjsonWriter {
             document.insert("other".into(), true.into());
             write_row(out, document, &frame.columns, row)?;
         }
-        Ok(())
+
+        // Also behind no rows: that there are none may be because something is missing.
+        let mut document = json_value::window(frame);
+        document.insert("completeness".into(), json_value::completeness(&frame.completeness));
+        writeln!(out, "{}", Value::Object(document))
     }
 }
 
@@ -40,7 +50,8 @@ fn write_row(
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use pivot_advice::{Type, Value};
+    use crate::result_frame::FrameCompleteness;
+    use pivot_advice::{LossCounts, Type, Value};
 
     #[test]
     fn each_row_is_one_line() {
@@ -57,10 +68,26 @@ mod tests {
         let text = String::from_utf8(out).unwrap();
         let rows: Vec<serde_json::Value> =
             text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert_eq!(rows.len(), 3);
+        assert_eq!(rows.len(), 4);
         assert_eq!((&rows[2]["other"], &rows[2]["row"]["n"]), (&true.into(), &9.into()));
         assert!(rows[1].get("other").is_none());
         assert_eq!(rows[1]["row"]["n"], 2);
         assert_eq!(rows[1]["query"], 1);
+        assert!(rows[3].get("row").is_none());
+    }
+
+    #[test]
+    fn a_window_ends_with_what_it_lacks() {
+        let completeness = FrameCompleteness {
+            loss: LossCounts { errors: 1, ..Default::default() },
+            partial: true,
+            ..FrameCompleteness::default()
+        };
+        let frame = ResultFrame { query: 7, completeness, ..ResultFrame::default() };
+        let mut out = Vec::new();
+        NdjsonWriter.write_frame(&mut out, &frame).unwrap();
+        let line: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!((&line["query"], &line["completeness"]["partial"]), (&7.into(), &true.into()));
+        assert_eq!(line["completeness"]["errors"], 1);
     }
 }
