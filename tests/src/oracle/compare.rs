@@ -82,7 +82,7 @@ fn is_cell(due: &ExpectedCell, found: &Value) -> bool {
 }
 
 /// How much wider than it is a bucket may be shown, as a fraction of its width: bounds are rounded to few digits.
-const WIDENED: f64 = 0.03;
+const WIDENED: f64 = 0.06;
 
 /// Whether buckets `(lower, upper]: count` hold these numbers within their bounds, no two are called the same, and
 /// none is wider than it may be.

@@ -21,7 +21,7 @@ const EXACT: f64 = 9_007_199_254_740_992.0;
 const DIGITS: std::ops::RangeInclusive<usize> = 4..=17;
 
 /// The part of its width by which rounding may widen a bucket.
-const MOST_WIDENED: f64 = 0.02;
+const MOST_WIDENED: f64 = 0.05;
 
 /// The kinds of numbers that a histogram counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
