@@ -248,7 +248,7 @@ pub struct Finished {
     #[prost(uint32, tag = "1")]
     pub state: u32,
     /// The function that makes the value; none set: the aggregate itself.
-    #[prost(oneof = "finished::Finish", tags = "2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "finished::Finish", tags = "2, 3, 4, 5, 6, 7, 8")]
     pub finish: ::core::option::Option<finished::Finish>,
 }
 /// Nested message and enum types in `Finished`.
@@ -270,8 +270,13 @@ pub mod finished {
         SampleVariance(super::SampleVariance),
         #[prost(message, tag = "7")]
         SampleDeviation(super::SampleDeviation),
+        #[prost(message, tag = "8")]
+        IntegerBuckets(super::IntegerBuckets),
     }
 }
+/// The list of a histogram's buckets, whose bounds are integers because all values are.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct IntegerBuckets {}
 /// The square root of the variance of the population.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Deviation {}
@@ -1457,6 +1462,9 @@ pub struct Column {
     /// Its place in ORDER BY, from 1; 0: rows are not sorted by it.
     #[prost(uint32, tag = "6")]
     pub order_position: u32,
+    /// Whether its values are lists of buckets, each as text: `(0.5, 1]: 12`.
+    #[prost(bool, tag = "7")]
+    pub buckets: bool,
 }
 /// Nested message and enum types in `Column`.
 pub mod column {
