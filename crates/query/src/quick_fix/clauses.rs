@@ -32,6 +32,7 @@ pub(super) fn of_query(
             _ => {}
         }
     }
+
     found.extend(fields_at_exit(query, tokens, clauses));
     found.extend(missing_select(query, clauses));
     found.extend(numbered_keys(query, clauses).or_else(|| missing_keys(query, clauses)));

@@ -220,6 +220,7 @@ fn joined(
     if parts.is_empty() {
         return None;
     }
+
     // Arithmetic binds stronger than `||`.
     let signs = ["+", "-", "*", "/", "%"];
     let is_operand = signs.iter().any(|sign| {

@@ -99,6 +99,7 @@ fn explain(wrong: &mut Diagnostic, fix: &QuickFix) {
             _ => Some(fix.hint.clone()),
         };
     }
+
     for edit in &fix.edits {
         if !wrong.edits.contains(edit) {
             wrong.edits.push(edit.clone());

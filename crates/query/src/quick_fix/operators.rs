@@ -9,6 +9,7 @@ use pivot_advice::Value;
 /// Returns the fix for an operator at a place, or `None` if there is none of another language.
 pub(super) fn at(query: &WrittenQuery<'_>, at: usize) -> Option<QuickFix> {
     let token = &query.tokens[at];
+
     match &token.kind {
         TokenKind::Symbol("=" | "==" | "!=" | "<>") if query.is_word(at + 1, "NULL") => null_test(query, at),
         TokenKind::Symbol("=") if query.is(at + 1, "~") && query.touches_next(at) => {
@@ -100,6 +101,7 @@ fn word_test(query: &WrittenQuery<'_>, at: usize, word: &str) -> Option<QuickFix
             let (start, operator) = if negated { (at - 1, "!~") } else { (at, "~") };
             Some(QuickFix::new(query, start..at + 1, operator, "a regular expression is matched with `~`"))
         }
+
         "INTERVAL" => {
             let (end, duration) = interval(query, at)?;
             Some(QuickFix::new(query, at..end, duration.clone(), format!("a duration is written {duration}")))
@@ -164,6 +166,7 @@ pub(super) fn duration_of(text: &str) -> Option<String> {
         ("h", &["h", "hour", "hours"]),
         ("d", &["d", "day", "days"]),
     ];
+
     let text = text.trim().to_lowercase();
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);

@@ -157,6 +157,7 @@ impl<'t> WrittenQuery<'t> {
                 _ => {}
             }
         }
+
         items.push(start..tokens.end);
         items.retain(|item| !item.is_empty());
         items
