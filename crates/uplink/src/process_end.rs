@@ -22,8 +22,7 @@
 //!
 //! A forked child reports nothing: there the handler takes the default action at once.
 
-use crate::uplink::ask;
-use crate::uplink_command::{UplinkCommand, WovenSignal};
+use crate::uplink_command::{UplinkCommand, WovenSignal, ask};
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;

@@ -7,12 +7,12 @@ use crate::config::Config;
 use crate::error::UplinkError;
 use crate::process_end::report_at_end;
 use crate::silence;
-use crate::uplink_command::{UplinkCommand, WovenSignal};
+use crate::uplink_command::{UplinkCommand, WovenSignal, ask};
 use crate::uplink_loop::UplinkLoop;
 use crate::uplink_status::{StatusBoard, UplinkStatus};
 use pivot_protocol::{FrontendAddressError, check_frontend_address};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// How long a dropped uplink, or a panic, waits for the last reports to be acknowledged.
@@ -106,29 +106,6 @@ impl Uplink {
         let commands = self.commands.as_ref().filter(|_| !pivot_agent::is_forked());
         commands.is_some_and(|commands| ask(commands, command, timeout))
     }
-}
-
-/// Sends a command and waits for its answer; false if the thread has ended or does not answer in time.
-pub(crate) fn ask(
-    commands: &mpsc::UnboundedSender<UplinkCommand>,
-    command: fn(oneshot::Sender<()>) -> UplinkCommand,
-    timeout: Duration,
-) -> bool {
-    let (answer, mut answered) = oneshot::channel();
-    if commands.send(command(answer)).is_err() {
-        return false;
-    }
-
-    let deadline = Instant::now() + timeout;
-    // Polled, because the caller may be inside a runtime that must not be entered twice.
-    while Instant::now() < deadline {
-        match answered.try_recv() {
-            Ok(()) => return true,
-            Err(oneshot::error::TryRecvError::Closed) => return false,
-            Err(oneshot::error::TryRecvError::Empty) => std::thread::sleep(Duration::from_millis(2)),
-        }
-    }
-    false
 }
 
 /// Installs a panic hook that reports all that was gathered, as long as the uplink lives.
