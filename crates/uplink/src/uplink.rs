@@ -12,7 +12,7 @@ use crate::uplink_loop::UplinkLoop;
 use crate::uplink_status::{StatusBoard, UplinkStatus};
 use pivot_protocol::{FrontendAddressError, check_frontend_address};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 /// How long a dropped uplink, or a panic, waits for the last reports to be acknowledged.
