@@ -38,7 +38,7 @@
 //! Calls and requests are events as well: queries name them `pivot::server`, `pivot::client` and `pivot::request`, see
 //! `call_tracepoints.rs`.
 //!
-//! Reading order: [`header`], `header_room`, `w3c_baggage`, [`egress`], [`signing_key`], `call_tracepoints`, [`client`], [`server`], [`any_headers`], [`task`], [`join_set`],
+//! Reading order: [`header`], `header_room`, `w3c_baggage`, [`egress`] (`punycode`), [`signing_key`], `call_tracepoints`, [`client`], [`server`], [`any_headers`], [`task`], [`join_set`],
 //! [`stream`], `grpc_message`, `rayon_pool`.
 
 pub mod any_headers;
@@ -51,6 +51,7 @@ pub mod header;
 mod header_room;
 pub mod join_set;
 mod macros;
+mod punycode;
 #[cfg(feature = "rayon")]
 pub mod rayon_pool;
 #[cfg(feature = "reqwest")]
