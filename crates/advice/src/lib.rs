@@ -36,7 +36,7 @@
 //! * [`aggregate`], [`sketch`] and [`groups`]: what is computed of many rows, wherever they are;
 //! * [`mod@advice`], [`advice_text`] and [`expr_text`]: the instructions;
 //! * [`codec`]: the byte form of values and groups;
-//! * [`loss`], [`sampled_groups`], [`QueryCost`], [`QueryStatus`] and [`WithheldMessages`]: reports;
+//! * [`loss`], [`sampled_groups`], [`QueryCost`], [`WovenTime`], [`QueryStatus`] and [`WithheldMessages`]: reports;
 //! * [`exports`] and [`QueryBudget`]: the catalogue of tracepoints, and what a query may take;
 //! * [`CarrierGlob`]: which spans carry a request.
 
@@ -66,6 +66,7 @@ mod sum;
 mod timestamp_text;
 pub mod value;
 mod withheld_messages;
+mod woven_time;
 
 pub use advice::{
     Advice, AggregateCall, BagKey, CallArgument, EmitMode, FinalColumn, Instruction, JoinKind, QueryId,
@@ -90,3 +91,4 @@ pub use sum::Sum;
 pub use timestamp_text::parse_timestamp;
 pub use value::{Type, Value};
 pub use withheld_messages::{WithheldMessages, WithheldReason};
+pub use woven_time::WovenTime;

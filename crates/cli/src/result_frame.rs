@@ -182,6 +182,14 @@ pub(crate) struct FrameCompleteness {
     pub(crate) agents_expected: u32,
     /// Whether anything is missing, for whatever reason.
     pub(crate) partial: bool,
+    /// The time that the result covers, in nanoseconds; rates are per second of it. 0 if the frontend does not say.
+    pub(crate) covered_ns: i64,
+    /// The time from the begin of the first window to the end of the last.
+    pub(crate) length_ns: i64,
+    /// Agents that were there when the query was installed and wove it later than others.
+    pub(crate) agents_late: u32,
+    /// Since install, windows that some agent has not reported.
+    pub(crate) incomplete_windows: u64,
 }
 
 impl ResultFrame {
@@ -291,6 +299,10 @@ impl FrameCompleteness {
             agents_reporting: found.agents_reporting,
             agents_expected: found.agents_expected,
             partial: found.partial,
+            covered_ns: found.covered_ns,
+            length_ns: found.length_ns,
+            agents_late: found.agents_late,
+            incomplete_windows: found.incomplete_windows,
         }
     }
 
@@ -304,6 +316,16 @@ impl FrameCompleteness {
         noted.collect::<Vec<_>>().join(", ")
     }
 
+    /// Returns how much of its time the result covers (`covers 400 ms of 1.00 s`) if that is not all, else nothing.
+    pub(crate) fn covered_part(&self) -> String {
+        // A few milliseconds are the time that weaving takes.
+        let uncovered_ns = self.length_ns.saturating_sub(self.covered_ns);
+        if self.covered_ns <= 0 || uncovered_ns < self.length_ns / 100 {
+            return String::new();
+        }
+        format!("covers {} of {}", duration(self.covered_ns), duration(self.length_ns))
+    }
+
     /// Returns what is missing in words (`1 agent silent, 1,200 rows dropped`), empty if nothing is.
     pub(crate) fn missing(&self) -> String {
         let silent = u64::from(self.agents_expected.saturating_sub(self.agents_reporting));
@@ -312,6 +334,12 @@ impl FrameCompleteness {
 
         if silent > 0 {
             words.push(count(silent, "agent") + " silent");
+        }
+        if self.agents_late > 0 {
+            words.push(count(self.agents_late.into(), "agent") + " woven later than others");
+        }
+        if self.incomplete_windows > 0 {
+            words.push(count(self.incomplete_windows, "window") + " that some agent has not reported");
         }
         for (kind, amount) in self.loss.by_kind() {
             // Rows in other groups are not lost, but stand where people are used to find them.
@@ -392,5 +420,20 @@ mod tests {
         };
         assert_eq!(away.missing(), "3 events throttled, not run for 10.0 s");
         assert_eq!(FrameCompleteness::default().missing(), "");
+        let late =
+            FrameCompleteness { agents_late: 1, incomplete_windows: 2, partial: true, ..Default::default() };
+        assert_eq!(
+            late.missing(),
+            "1 agent woven later than others, 2 windows that some agent has not reported"
+        );
+    }
+
+    #[test]
+    fn a_part_of_a_window_is_said_if_it_is_worth_it() {
+        let covered = |ms: i64| {
+            let (covered_ns, length_ns) = (ms * 1_000_000, 1_000_000_000);
+            FrameCompleteness { covered_ns, length_ns, ..Default::default() }.covered_part()
+        };
+        assert_eq!([0, 400, 995, 1_000].map(covered), ["", "covers 400 ms of 1.00 s", "", ""]);
     }
 }

@@ -114,6 +114,8 @@ pub(crate) struct AgentSession {
     pub(crate) losses: AgentLosses,
     /// The end of the windows whose rows it has all reported.
     pub(crate) watermark_ns: i64,
+    /// When its newest report was cut, by its own clock.
+    pub(crate) cut_ns: i64,
     /// The highest sequence that was merged.
     highest: Option<u64>,
     /// Whether a new report has come on this connection.
@@ -258,6 +260,7 @@ impl AgentRegistry {
             withheld: Vec::new(),
             losses: known.as_ref().map(|known| known.losses).unwrap_or_default(),
             watermark_ns: known.as_ref().map_or(0, |known| known.watermark_ns),
+            cut_ns: known.as_ref().map_or(0, |known| known.cut_ns),
             highest: known.and_then(|known| known.highest),
             resumed: false,
             connection: number,
@@ -315,6 +318,11 @@ impl AgentRegistry {
     /// Returns all agents with their incarnations, those that have gone included.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, &AgentSession)> {
         self.agents.iter().map(|(incarnation, agent)| (*incarnation, agent))
+    }
+
+    /// Returns the agent of an incarnation, or `None` if it is forgotten.
+    pub(crate) fn get(&self, incarnation: u64) -> Option<&AgentSession> {
+        self.agents.get(&incarnation)
     }
 
     /// Whether an agent is remembered.

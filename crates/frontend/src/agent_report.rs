@@ -5,6 +5,7 @@
 use crate::time_range::TimeRange;
 use pivot_advice::{
     Groups, LossCounts, QueryCost, QueryId, QueryStatus, SampledGroups, WeaveProblem, WithheldMessages,
+    WovenTime,
 };
 
 /// The events of one process in one window.
@@ -15,6 +16,8 @@ pub(crate) struct AgentReport {
     pub(crate) window: TimeRange,
     /// No later report has rows of a window that ends here or before.
     pub(crate) watermark_ns: i64,
+    /// When it was cut, by the clock of the process; 0 if it does not say.
+    pub(crate) cut_ns: i64,
     /// Messages that the process sent without baggage, since it began.
     pub(crate) withheld: Vec<WithheldMessages>,
     /// One part for each query that has something to say.
@@ -29,6 +32,8 @@ pub(crate) struct DecodedQueryReport {
     pub(crate) emitted: u64,
     pub(crate) loss: LossCounts,
     pub(crate) cost: QueryCost,
+    /// When the query was woven in the process, if the report says so.
+    pub(crate) woven: Option<WovenTime>,
     /// The groups; `None` if they could not be decoded.
     pub(crate) groups: Option<ReportedGroups>,
 }

@@ -27,6 +27,7 @@ pub(crate) fn agent_report(report: wire::Report) -> AgentReport {
         sequence: report.sequence,
         window: TimeRange { start_ns: report.window_start_ns, end_ns: report.window_end_ns },
         watermark_ns: report.watermark_ns,
+        cut_ns: report.cut_ns,
         withheld: report.held_back.into_iter().map(from_wire::withheld_messages).collect(),
         parts: report.parts.into_iter().filter_map(report_part).collect(),
     }
@@ -39,6 +40,7 @@ fn report_part(part: wire::Part) -> Option<DecodedQueryReport> {
         groups: reported_groups(&part).ok(),
         loss: from_wire::loss(part.loss),
         cost: from_wire::cost(part.cost),
+        woven: part.woven.map(from_wire::woven_time),
     })
 }
 

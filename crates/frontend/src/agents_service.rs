@@ -73,7 +73,7 @@ async fn serve(shared: Arc<SharedState>, mut stream: Streaming<wire::FromAgent>,
     let connection = shared.lock().connect(incarnation, identity(hello), catalogue, outbox, now_ns());
 
     let outcome = receive(&shared, &mut stream, &open, connection).await;
-    shared.lock().registry.disconnect(connection, now_ns());
+    shared.lock().disconnect(connection, now_ns());
     if let Some(StreamRefusal { outbox, status }) = outcome {
         // An agent that has gone already does not hear it.
         let _ = outbox.try_send(Err(status));

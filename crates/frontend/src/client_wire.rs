@@ -148,6 +148,10 @@ fn completeness(computed: ResultWithTable<'_>, coverage: AgentCoverage) -> wire:
         agents_expected: coverage.expected,
         partial: result.is_partial(table),
         other: result.groups.rows_in_other(),
+        covered_ns: result.scope.time.covered_ns,
+        length_ns: result.scope.time.length_ns,
+        agents_late: result.scope.time.agents_late,
+        incomplete_windows: result.scope.incomplete_windows,
     }
 }
 

@@ -134,12 +134,13 @@ impl Drop for FrameStream {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::agent_report::DecodedQueryReport;
     use crate::compilation::CompiledQuery;
     use crate::select::SelectEngine;
     use crate::state::FrontendState;
     use crate::time_range::TimeRange;
     use crate::window_groups::WindowGroups;
-    use pivot_advice::{QueryCost, Value};
+    use pivot_advice::{LossCounts, QueryCost, Value};
     use pivot_query::{Catalog, CompileOptions};
 
     fn install(shared: &SharedState, text: &str) -> u32 {
@@ -158,7 +159,15 @@ mod tests {
         let mut groups = WindowGroups::new(&found.cumulative().groups);
         groups.groups.entry(&[Value::U64(1)]).n = 1;
         let window = TimeRange { start_ns: 0, end_ns: 1_000_000_000 };
-        found.merge_report(1, window, &groups, QueryCost::default(), 1);
+        let part = DecodedQueryReport {
+            query: found.definition.id,
+            emitted: 1,
+            loss: LossCounts::default(),
+            cost: QueryCost::default(),
+            woven: None,
+            groups: None,
+        };
+        found.merge_report(1, window, &groups, &part, 1);
         state.tick(i64::MAX);
     }
 

@@ -6,13 +6,15 @@
 //! ```
 
 use crate::agent_registry::{AgentCoverage, AgentRegistry, AllAgentsReported};
+use crate::agent_report::DecodedQueryReport;
 use crate::compilation::CompiledQuery;
 use crate::cost_ledger::CostLedger;
-use crate::kept_frames::{Frame, KeptFrames, ResultOnDemand};
+use crate::covered_time::RangeCoverage;
+use crate::kept_frames::{Frame, KeptFrames, ResultOnDemand, ResultScope};
 use crate::time_range::TimeRange;
 use crate::window_groups::WindowGroups;
 use crate::windows::{ClosedWindow, QueryWindows, UnreportedWindows, WindowCloseRules};
-use pivot_advice::{Advice, QueryCost, QueryId};
+use pivot_advice::{Advice, QueryId};
 use pivot_query::{CompileOptions, OutputPlan, QueryProgram};
 use std::sync::Arc;
 
@@ -158,17 +160,40 @@ impl InstalledQuery {
         incarnation: u64,
         window: TimeRange,
         groups: &WindowGroups,
-        cost: QueryCost,
+        part: &DecodedQueryReport,
         now_ns: i64,
     ) {
-        self.costs.charge(incarnation, cost, groups, now_ns);
-        if self.finished_ns.is_some() || groups.is_empty() {
+        self.costs.charge(incarnation, part.cost, groups, now_ns);
+        if self.finished_ns.is_some() {
             return;
         }
 
         // Agents report for the greatest common divisor of all queries' windows.
-        let window = window.aligned_to(self.definition.program.settings.every_ns);
+        let window = window.aligned_to(self.every_ns());
+        self.windows.covered.note(incarnation, part.woven, window);
+        if groups.is_empty() {
+            return;
+        }
         self.windows.add(window, groups, || self.frames.drop_cumulative());
+    }
+
+    fn every_ns(&self) -> i64 {
+        self.definition.program.settings.every_ns
+    }
+
+    /// Notes that an agent has vanished that answered the query and has not reported a time. The first window of it and
+    /// the last are shown as such, also if nobody has rows for them.
+    pub(crate) fn note_vanished(&mut self, incarnation: u64, unreported: TimeRange) {
+        let is_reported = unreported.start_ns >= unreported.end_ns;
+        if self.finished_ns.is_some() || is_reported || !self.windows.covered.is_open(incarnation) {
+            return;
+        }
+
+        let TimeRange { start_ns, end_ns } = unreported;
+        for at_ns in [start_ns, end_ns.saturating_sub(1)] {
+            let instant = TimeRange { start_ns: at_ns, end_ns: at_ns.saturating_add(1) };
+            self.windows.open(instant.aligned_to(self.every_ns()));
+        }
     }
 
     /// Makes the frames that are due: of the windows that close now, and the last one.
@@ -181,10 +206,12 @@ impl InstalledQuery {
             grace_ns,
             close_all: ends,
             tracepoints: &self.definition.program.tracepoints,
+            every_ns: self.every_ns(),
+            installed_ns: self.definition.installed_ns,
         };
 
         for window in self.windows.close_due(rules, registry, now_ns, || self.frames.drop_cumulative()) {
-            let frame = self.window_frame(window);
+            let frame = self.window_frame(window, registry);
             self.frames.push(frame, keep_frames);
         }
         if ends {
@@ -194,10 +221,11 @@ impl InstalledQuery {
 
         // The cumulative result may have changed by data that no window shows any more.
         if let Some(end_ns) = self.frames.end_without_cumulative() {
-            self.frames.set_cumulative(self.cumulative_result(end_ns));
+            self.frames.set_cumulative(self.cumulative_result(end_ns, registry));
         }
         self.frames.wake_readers();
         self.costs.retain_known(registry);
+        self.windows.covered.retain_known(registry);
     }
 
     /// Whether it is removed, and all agents have unwoven it and so have reported all they had, or had
@@ -208,10 +236,11 @@ impl InstalledQuery {
         has_waited || registry.connected().all(|agent| agent.woven >= removed.generation)
     }
 
-    fn window_frame(&self, window: ClosedWindow) -> Frame {
-        let ClosedWindow { time_range, groups, revision, coverage } = window;
-        let result = ResultOnDemand::new(groups, time_range, coverage.agents_heard());
-        Frame { revision, ..self.frame(time_range, coverage, result) }
+    fn window_frame(&self, window: ClosedWindow, registry: &AgentRegistry) -> Frame {
+        let ClosedWindow { time_range, groups, revision, coverage, time } = window;
+        let scope = ResultScope { time, heard: coverage.agents_heard(), incomplete_windows: 0 };
+        let result = ResultOnDemand::new(groups, scope);
+        Frame { revision, ..self.frame(time_range, coverage, result, registry) }
     }
 
     /// Makes the frame that no other follows: an empty window at the end, and the final cumulative result.
@@ -219,8 +248,10 @@ impl InstalledQuery {
         let end_ns = self.windows.latest_end_ns();
         let time_range = TimeRange { start_ns: end_ns, end_ns };
         let nothing = Arc::new(WindowGroups::new(&self.cumulative().groups));
-        let result = ResultOnDemand::new(nothing, time_range, AllAgentsReported::All);
-        Frame { last: true, ..self.frame(time_range, self.whole_coverage(registry), result) }
+        let time = RangeCoverage::default();
+        let scope = ResultScope { time, heard: AllAgentsReported::All, incomplete_windows: 0 };
+        let result = ResultOnDemand::new(nothing, scope);
+        Frame { last: true, ..self.frame(time_range, self.whole_coverage(registry), result, registry) }
     }
 
     /// Returns the agents of the newest window or, if there never was one, those that took part without having
@@ -238,7 +269,13 @@ impl InstalledQuery {
         }
     }
 
-    fn frame(&self, window: TimeRange, coverage: AgentCoverage, result: Arc<ResultOnDemand>) -> Frame {
+    fn frame(
+        &self,
+        window: TimeRange,
+        coverage: AgentCoverage,
+        result: Arc<ResultOnDemand>,
+        registry: &AgentRegistry,
+    ) -> Frame {
         Frame {
             query: self.definition.id.number,
             // [`KeptFrames::push`] numbers it.
@@ -249,13 +286,23 @@ impl InstalledQuery {
             coverage,
             last: false,
             result,
-            cumulative: Some(self.cumulative_result(window.end_ns)),
+            cumulative: Some(self.cumulative_result(window.end_ns, registry)),
         }
     }
 
     /// Returns the result since install, up to the end of a window.
-    fn cumulative_result(&self, end_ns: i64) -> Arc<ResultOnDemand> {
-        let time_range = self.windows.cumulative_time_range(end_ns);
-        ResultOnDemand::new(self.windows.cumulative().clone(), time_range, self.windows.cumulative_heard())
+    fn cumulative_result(&self, end_ns: i64, registry: &AgentRegistry) -> Arc<ResultOnDemand> {
+        // At the end it covers all the time in which the query was answered, also that after the last row.
+        let covered = &self.windows.covered;
+        let ended_ns = self.finished_ns.and_then(|_| covered.end_ns(registry)).unwrap_or(end_ns);
+        let every_ns = self.every_ns();
+        let range = self.windows.cumulative_time_range(end_ns.max(ended_ns), every_ns);
+
+        let scope = ResultScope {
+            time: covered.of_range(range, every_ns, self.definition.installed_ns, registry),
+            heard: AllAgentsReported::All,
+            incomplete_windows: self.windows.incomplete_windows(),
+        };
+        ResultOnDemand::new(self.windows.cumulative().clone(), scope)
     }
 }

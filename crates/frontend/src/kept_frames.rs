@@ -20,6 +20,7 @@
 //! it has not read are discarded, it sees the sequence leap.
 
 use crate::agent_registry::{AgentCoverage, AllAgentsReported};
+use crate::covered_time::RangeCoverage;
 use crate::estimate::{column_estimate, is_sampled};
 use crate::select::{ResultColumn, ResultTable, SelectEngine};
 use crate::time_range::TimeRange;
@@ -47,33 +48,40 @@ pub(crate) enum FrameSelection {
     Newest,
 }
 
+/// What a result is about, and what it is known to lack apart from rows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ResultScope {
+    pub(crate) time: RangeCoverage,
+    /// Whether all agents reported the window; of a result since install, see `incomplete_windows`.
+    pub(crate) heard: AllAgentsReported,
+    /// Since install, windows that not all agents have reported.
+    pub(crate) incomplete_windows: u64,
+}
+
 /// Merged groups of some time, and the rows that SELECT makes of them once somebody asks.
 #[derive(Debug)]
 pub(crate) struct ResultOnDemand {
     pub(crate) groups: Arc<WindowGroups>,
-    time_range: TimeRange,
-    heard: AllAgentsReported,
+    pub(crate) scope: ResultScope,
     table: OnceCell<ResultTable>,
 }
 
 impl ResultOnDemand {
     /// Makes a result that nobody has asked for yet.
-    pub(crate) fn new(
-        groups: Arc<WindowGroups>,
-        time_range: TimeRange,
-        heard: AllAgentsReported,
-    ) -> Arc<ResultOnDemand> {
-        Arc::new(ResultOnDemand { groups, time_range, heard, table: OnceCell::new() })
+    pub(crate) fn new(groups: Arc<WindowGroups>, scope: ResultScope) -> Arc<ResultOnDemand> {
+        Arc::new(ResultOnDemand { groups, scope, table: OnceCell::new() })
     }
 
-    /// Returns the length of the time that the result is about, in seconds.
+    /// Returns the length of the time that the result covers, in seconds: what rates are per second of.
     pub(crate) fn seconds(&self) -> f64 {
-        self.time_range.length_ns() as f64 / 1e9
+        self.scope.time.covered_ns as f64 / 1e9
     }
 
     /// Whether anything is missing from the result: agents, rows, or groups of their own for some rows.
     pub(crate) fn is_partial(&self, table: &ResultTable) -> bool {
-        self.heard == AllAgentsReported::SomeMissing
+        self.scope.heard == AllAgentsReported::SomeMissing
+            || self.scope.incomplete_windows > 0
+            || self.scope.time.agents_late > 0
             || !table.loss.is_zero()
             || self.groups.rows_in_other() > 0
     }
@@ -280,11 +288,9 @@ mod tests {
         (0..groups).for_each(|group| table.entry(&[Value::U64(group)]).n = 1);
         let mut window = WindowGroups::new(&table);
         window.groups = table;
-        ResultOnDemand::new(
-            Arc::new(window),
-            TimeRange { start_ns: 0, end_ns: 1_000_000_000 },
-            AllAgentsReported::All,
-        )
+        let time = RangeCoverage::default();
+        let scope = ResultScope { time, heard: AllAgentsReported::All, incomplete_windows: 0 };
+        ResultOnDemand::new(Arc::new(window), scope)
     }
 
     fn push(frames: &mut KeptFrames, window: Arc<ResultOnDemand>, keep: usize) {

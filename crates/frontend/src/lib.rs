@@ -53,6 +53,7 @@ mod column_role;
 mod compilation;
 mod convergence;
 mod cost_ledger;
+mod covered_time;
 mod error;
 mod estimate;
 mod evaluated_rows;

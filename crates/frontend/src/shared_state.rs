@@ -253,11 +253,19 @@ mod tests {
             emitted: 1,
             loss: LossCounts::default(),
             cost: QueryCost::default(),
+            woven: None,
             groups: Some(ReportedGroups { exact: Some(groups), ..Default::default() }),
         };
         let window = TimeRange { start_ns: SECOND, end_ns: 2 * SECOND };
         let watermark_ns = window.end_ns;
-        let report = AgentReport { sequence: 1, window, watermark_ns, withheld: vec![], parts: vec![part] };
+        let report = AgentReport {
+            sequence: 1,
+            window,
+            watermark_ns,
+            cut_ns: watermark_ns,
+            withheld: vec![],
+            parts: vec![part],
+        };
         assert_eq!(shared.lock().merge_report(connection, report, window.end_ns), SequenceCheck::Next);
 
         shared.lock().tick(window.end_ns);

@@ -26,7 +26,7 @@ use crate::select::ResultColumn;
 use crate::time_range::TimeRange;
 use crate::wanted_advice::{AgentCommand, WantedAdvice};
 use crate::window_groups::WindowGroups;
-use pivot_advice::{Advice, Exports, QueryId};
+use pivot_advice::{Advice, Exports, QueryId, QueryState};
 use pivot_query::{Catalog, Diagnostics};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -168,6 +168,25 @@ impl FrontendState {
         }
     }
 
+    /// Notes that the connection of an agent has ended. If the agent has not said goodbye, windows that it was to report
+    /// are made, so that they show as partial although nobody may have rows for them.
+    pub(crate) fn disconnect(&mut self, connection: AgentConnectionId, now_ns: i64) {
+        self.registry.disconnect(connection, now_ns);
+
+        let incarnation = connection.incarnation;
+        let Some(agent) = self.registry.agent_of(connection) else { return };
+        if let AgentPresence::Lost(lost_ns) = agent.presence {
+            let unreported = TimeRange { start_ns: agent.watermark_ns, end_ns: lost_ns };
+            let ruled_out = |id: QueryId| {
+                let mut states = agent.statuses.iter().filter(|status| status.query == id);
+                states.any(|status| status.state == QueryState::RuledOut)
+            };
+            for query in self.queries.values_mut().filter(|query| !ruled_out(query.definition.id)) {
+                query.note_vanished(incarnation, unreported);
+            }
+        }
+    }
+
     /// Notes that an agent leaves.
     pub(crate) fn note_goodbye(&mut self, connection: AgentConnectionId, now_ns: i64) {
         if let Some(agent) = self.registry.heard_from(connection, now_ns) {
@@ -192,6 +211,9 @@ impl FrontendState {
 
         if check == SequenceCheck::Next {
             agent.watermark_ns = agent.watermark_ns.max(report.watermark_ns);
+            // Of an agent that does not say it, rows are known up to the end of its window.
+            let cut_ns = if report.cut_ns > 0 { report.cut_ns } else { report.window.end_ns };
+            agent.cut_ns = agent.cut_ns.max(cut_ns);
             agent.withheld = report.withheld;
             agent.withheld.truncate(MAX_WITHHELD);
             for part in &report.parts {
@@ -214,7 +236,7 @@ impl FrontendState {
         let Some(query) = query.filter(|query| query.definition.id == part.query) else { return };
 
         let groups = WindowGroups::from_report(&query.cumulative().groups, part);
-        query.merge_report(incarnation, window, &groups, part.cost, now_ns);
+        query.merge_report(incarnation, window, &groups, part, now_ns);
     }
 
     /// Takes what a compilation rests on.
@@ -546,6 +568,7 @@ mod tests {
                 delay_ns: 0,
                 watermark_ns: start_ns + SECOND,
                 held_back: vec![],
+                cut_ns: start_ns + SECOND,
             };
             self.state.merge_report(self.connection, agent_report(report), start_ns + SECOND)
         }
@@ -779,6 +802,79 @@ mod tests {
         let completeness = frames[0].completeness.unwrap();
         assert_eq!((completeness.agents_reporting, completeness.agents_expected), (0, 1));
         assert!(completeness.partial);
+    }
+
+    /// A part that says when the query was woven, and nothing else.
+    fn woven(since_ns: i64, until_ns: Option<i64>) -> wire::Part {
+        wire::Part { woven: Some(wire::WovenTime { since_ns, until_ns }), ..Default::default() }
+    }
+
+    #[tokio::test]
+    async fn a_result_covers_the_time_in_which_the_query_was_woven() {
+        let mut fixture = fixture();
+        fixture.report_part(1, SECOND, woven(SECOND * 16 / 10, None));
+        fixture.report(2, SECOND, 2);
+        let frame = fixture.frames(2 * SECOND).await.remove(0);
+        let (window, whole) = (frame.completeness.unwrap(), frame.cumulative_completeness.unwrap());
+        assert_eq!((window.covered_ns, window.length_ns, window.partial), (SECOND * 4 / 10, SECOND, false));
+        assert_eq!((whole.covered_ns, whole.length_ns), (SECOND * 4 / 10, SECOND));
+
+        // Windows without rows count for the result since install, and so does the time after the last row.
+        fixture.report(3, 4 * SECOND, 2);
+        let whole = fixture.frames(5 * SECOND).await.remove(0).cumulative_completeness.unwrap();
+        assert_eq!((whole.covered_ns, whole.length_ns), (SECOND * 34 / 10, 4 * SECOND));
+        assert!(fixture.state.uninstall(fixture.query, 8 * SECOND));
+        fixture.report_part(4, 8 * SECOND, woven(SECOND * 16 / 10, Some(SECOND * 81 / 10)));
+        fixture.weave();
+        let last = fixture.frames(9 * SECOND).await.pop().unwrap();
+        assert!(last.last);
+        assert_eq!(last.cumulative_completeness.unwrap().covered_ns, SECOND * 65 / 10);
+    }
+
+    #[tokio::test]
+    async fn the_only_agent_of_a_query_that_vanishes_makes_its_last_window_partial() {
+        let mut fixture = fixture();
+        fixture.report_part(1, SECOND, woven(SECOND, None));
+        fixture.report(2, SECOND, 2);
+        assert!(!fixture.frames(2 * SECOND).await[0].completeness.unwrap().partial);
+
+        let connection = fixture.connection;
+        fixture.state.disconnect(connection, SECOND * 25 / 10);
+        let frames = fixture.frames(6 * SECOND).await;
+        let (window, whole) = (frames[0].completeness.unwrap(), frames[0].cumulative_completeness.unwrap());
+        assert_eq!((frames.len(), frames[0].window_start_ns), (1, 2 * SECOND));
+        assert_eq!((window.partial, window.agents_reporting, window.agents_expected), (true, 0, 1));
+        assert_eq!((whole.partial, whole.incomplete_windows), (true, 1));
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_leaves_in_order_makes_nothing_partial() {
+        let mut fixture = fixture();
+        fixture.report_part(1, SECOND, woven(SECOND, None));
+        fixture.report(2, SECOND, 2);
+        let connection = fixture.connection;
+        fixture.state.note_goodbye(connection, SECOND * 25 / 10);
+        fixture.state.disconnect(connection, SECOND * 25 / 10);
+        let frames = fixture.frames(6 * SECOND).await;
+        assert_eq!((frames.len(), frames[0].cumulative_completeness.unwrap().partial), (1, false));
+    }
+
+    #[tokio::test]
+    async fn a_window_is_no_longer_partial_once_all_agents_have_reported_past_it() {
+        let mut fixture = fixture();
+        fixture.report(1, 3 * SECOND, 2);
+        let connection = fixture.connection;
+        fixture.state.registry.agent_of(connection).unwrap().watermark_ns = 0;
+        let frame = fixture.frames(6 * SECOND).await.remove(0);
+        assert!(frame.completeness.unwrap().partial);
+        assert_eq!(frame.cumulative_completeness.unwrap().incomplete_windows, 1);
+
+        // It had nothing to say of it.
+        fixture.state.registry.agent_of(connection).unwrap().watermark_ns = 6 * SECOND;
+        let frame = fixture.frames(8 * SECOND).await.remove(0);
+        assert_eq!((frame.window_start_ns, frame.revision), (3 * SECOND, 1));
+        assert!(!frame.completeness.unwrap().partial);
+        assert!(!frame.cumulative_completeness.unwrap().partial);
     }
 
     #[tokio::test]

@@ -22,6 +22,13 @@ impl TimeRange {
         }
     }
 
+    /// Returns the part that lies in another range, or `None` if that is empty.
+    pub(crate) fn within(self, other: TimeRange) -> Option<TimeRange> {
+        let part =
+            TimeRange { start_ns: self.start_ns.max(other.start_ns), end_ns: self.end_ns.min(other.end_ns) };
+        (part.start_ns < part.end_ns).then_some(part)
+    }
+
     /// Returns the length in nanoseconds, which is never negative.
     pub(crate) fn length_ns(self) -> i64 {
         self.end_ns.saturating_sub(self.start_ns).max(0)

@@ -17,14 +17,15 @@
 //! when more than [`MAX_OPEN`] are open, or when the query ends. Only closed windows are part of the
 //! cumulative since install, so that no frame tells of rows whose window is still open.
 //!
-//! A window is **partial** if an agent was missing when its frame was made, if anything was lost on the
-//! way, or if rows found no group of their own. A cumulative result is partial if any of its windows ever
-//! was.
+//! A window is **partial** if an agent was missing when its newest frame was made, if anything was lost on the
+//! way, or if rows found no group of their own. An agent that is late makes a revision of it, also if it has no
+//! rows. A cumulative result is partial while any of its windows is.
 //!
 //! Windows hold their groups behind an `Arc`: a frame shares them, and late data copies them only if a
 //! frame that somebody may still read holds them.
 
 use crate::agent_registry::{AgentCoverage, AgentRegistry, AllAgentsReported};
+use crate::covered_time::{CoveredTime, RangeCoverage};
 use crate::time_range::TimeRange;
 use crate::window_groups::WindowGroups;
 use pivot_advice::Groups;
@@ -46,6 +47,9 @@ pub(crate) struct UnreportedWindows {
 /// The most windows of one query that are open at once; older ones close early.
 const MAX_OPEN: usize = 600;
 
+/// How often closed windows that an agent has not reported are looked at again.
+const RECHECK_NS: i64 = 1_000_000_000;
+
 /// One window while it is gathered, and after.
 #[derive(Debug)]
 struct Window {
@@ -58,6 +62,8 @@ struct Window {
     late: bool,
     /// The number of its next frame.
     revision: u32,
+    /// Whether its newest frame was made without some agent.
+    is_incomplete: bool,
 }
 
 /// The windows of one query, and what the closed ones add up to.
@@ -67,8 +73,12 @@ pub(crate) struct QueryWindows {
     windows: BTreeMap<i64, Window>,
     /// The sum of all windows that were shown, and of what came for forgotten ones.
     cumulative: Arc<WindowGroups>,
-    /// Whether all agents were heard in all windows that were shown.
-    cumulative_heard: AllAgentsReported,
+    /// How many windows were forgotten that some agent has not reported.
+    forgotten_incomplete: u64,
+    /// When closed windows were last looked at for reports that have come since.
+    rechecked_ns: i64,
+    /// When which agent answered the query.
+    pub(crate) covered: CoveredTime,
     /// The start of the first window that anything was reported for.
     first_start_ns: i64,
     /// The start of the newest window that was forgotten.
@@ -89,6 +99,7 @@ pub(crate) struct ClosedWindow {
     /// 0 for its first frame, then one more for each.
     pub(crate) revision: u32,
     pub(crate) coverage: AgentCoverage,
+    pub(crate) time: RangeCoverage,
 }
 
 /// When windows close.
@@ -104,6 +115,10 @@ pub(crate) struct WindowCloseRules<'r> {
     pub(crate) grace_ns: i64,
     /// Whether all windows close now, because the query ends.
     pub(crate) close_all: bool,
+    /// The length of the query's windows.
+    pub(crate) every_ns: i64,
+    /// When the query was installed.
+    pub(crate) installed_ns: i64,
     /// The tracepoints of the query.
     pub(crate) tracepoints: &'r [String],
 }
@@ -121,7 +136,9 @@ impl QueryWindows {
         QueryWindows {
             windows: BTreeMap::new(),
             cumulative: Arc::new(WindowGroups::new(shape)),
-            cumulative_heard: AllAgentsReported::All,
+            forgotten_incomplete: 0,
+            rechecked_ns: i64::MIN,
+            covered: CoveredTime::default(),
             first_start_ns: i64::MAX,
             forgotten_ns: i64::MIN,
             coverage: AgentCoverage::default(),
@@ -135,14 +152,18 @@ impl QueryWindows {
         &self.cumulative
     }
 
-    /// Returns whether all agents were heard in all windows that were shown.
-    pub(crate) fn cumulative_heard(&self) -> AllAgentsReported {
-        self.cumulative_heard
+    /// Returns how many of the windows that were shown some agent has not reported until now.
+    pub(crate) fn incomplete_windows(&self) -> u64 {
+        let incomplete = self.windows.values().filter(|window| window.is_incomplete).count() as u64;
+        self.forgotten_incomplete.saturating_add(incomplete)
     }
 
-    /// Returns the time from the first window of the query to an end.
-    pub(crate) fn cumulative_time_range(&self, end_ns: i64) -> TimeRange {
-        TimeRange { start_ns: self.first_start_ns, end_ns }
+    /// Returns the time from the first window of the query to an end: from when the first agent answered it, though no
+    /// window may have rows for that time.
+    pub(crate) fn cumulative_time_range(&self, end_ns: i64, every_ns: i64) -> TimeRange {
+        let first_ns = self.covered.first_ns().unwrap_or(i64::MAX);
+        let first = TimeRange { start_ns: first_ns, end_ns: first_ns }.aligned_to(every_ns);
+        TimeRange { start_ns: self.first_start_ns.min(first.start_ns).min(end_ns), end_ns }
     }
 
     /// Returns the agents of the window that was shown last.
@@ -175,14 +196,7 @@ impl QueryWindows {
             return;
         }
 
-        let shape = &self.cumulative.groups;
-        let window = self.windows.entry(time_range.start_ns).or_insert_with(|| Window {
-            end_ns: time_range.end_ns,
-            groups: Arc::new(WindowGroups::new(shape)),
-            closed: false,
-            late: false,
-            revision: 0,
-        });
+        let window = self.window(time_range);
         window.end_ns = window.end_ns.max(time_range.end_ns);
         Arc::make_mut(&mut window.groups).merge(groups);
 
@@ -191,6 +205,26 @@ impl QueryWindows {
             before_cumulative_changes();
             Arc::make_mut(&mut self.cumulative).merge(groups);
         }
+    }
+
+    /// Makes a window without rows, which an agent was to report and has not, unless there is one or was one.
+    pub(crate) fn open(&mut self, time_range: TimeRange) {
+        if time_range.start_ns > self.forgotten_ns {
+            self.first_start_ns = self.first_start_ns.min(time_range.start_ns);
+            self.window(time_range);
+        }
+    }
+
+    fn window(&mut self, time_range: TimeRange) -> &mut Window {
+        let shape = &self.cumulative.groups;
+        self.windows.entry(time_range.start_ns).or_insert_with(|| Window {
+            end_ns: time_range.end_ns,
+            groups: Arc::new(WindowGroups::new(shape)),
+            closed: false,
+            late: false,
+            revision: 0,
+            is_incomplete: false,
+        })
     }
 
     /// Closes the windows that are due, and returns them and those that late data has changed, in the
@@ -206,18 +240,27 @@ impl QueryWindows {
         let open = self.windows.values().filter(|window| !window.closed).count();
         let mut surplus = open.saturating_sub(MAX_OPEN);
         let mut due = Vec::new();
+        let rechecks = rules.close_all || now_ns.saturating_sub(self.rechecked_ns) >= RECHECK_NS;
+        if rechecks {
+            self.rechecked_ns = now_ns;
+        }
 
         for (&start_ns, window) in &mut self.windows {
-            if window.closed && !window.late {
+            let is_settled = window.closed && !window.late;
+            if is_settled && !(window.is_incomplete && rechecks) {
                 continue;
             }
             let time_range = TimeRange { start_ns, end_ns: window.end_ns };
             let coverage = registry.coverage(rules.installed, rules.removed, time_range);
 
+            // An agent that had nothing to say of a window has reported past it meanwhile.
+            let heard = coverage.agents_heard();
+            if is_settled && heard == AllAgentsReported::SomeMissing {
+                continue;
+            }
             if !window.closed {
                 // Before its end a window is not complete, even if nobody is expected to report it.
-                let is_complete =
-                    coverage.agents_heard() == AllAgentsReported::All && now_ns >= window.end_ns;
+                let is_complete = heard == AllAgentsReported::All && now_ns >= window.end_ns;
                 let has_waited = now_ns >= window.end_ns.saturating_add(rules.grace_ns);
                 if !(is_complete || has_waited || rules.close_all || surplus > 0) {
                     continue;
@@ -234,15 +277,14 @@ impl QueryWindows {
                 Arc::make_mut(&mut self.cumulative).merge(&window.groups);
             }
 
-            if coverage.agents_heard() == AllAgentsReported::SomeMissing {
-                self.cumulative_heard = AllAgentsReported::SomeMissing;
-            }
+            window.is_incomplete = heard == AllAgentsReported::SomeMissing;
             self.coverage = coverage;
             due.push(ClosedWindow {
                 time_range,
                 groups: window.groups.clone(),
                 revision: window.revision,
                 coverage,
+                time: self.covered.of_range(time_range, rules.every_ns, rules.installed_ns, registry),
             });
             window.late = false;
             window.revision += 1;
@@ -276,6 +318,7 @@ impl QueryWindows {
                     closed: false,
                     late: false,
                     revision: 0,
+                    is_incomplete: false,
                 });
             }
         }
@@ -290,7 +333,8 @@ impl QueryWindows {
 
         let surplus = closed.len().saturating_sub(MAX_CLOSED);
         for start_ns in &closed[..surplus] {
-            self.windows.remove(start_ns);
+            let forgotten = self.windows.remove(start_ns);
+            self.forgotten_incomplete += u64::from(forgotten.is_some_and(|window| window.is_incomplete));
             self.forgotten_ns = self.forgotten_ns.max(*start_ns);
         }
     }

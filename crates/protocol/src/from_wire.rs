@@ -11,7 +11,7 @@ use pivot_advice::{
     FieldDescriptor, FinalColumn, FinalFunction, Function, Groups, Instruction, JoinKind, LossCounts,
     MAX_RULED_OUT, MAX_RULED_OUT_NAMES, Pattern, QueryBudget, QueryCost, QueryId, QueryState, QueryStatus,
     RuledOutTracepoints, TemporalFilter, Type, UnaryOperator, UnpackedForm, Value, WeaveProblem,
-    WithheldMessages, WithheldReason, codec,
+    WithheldMessages, WithheldReason, WovenTime, codec,
 };
 
 type Result<T> = std::result::Result<T, ProtocolError>;
@@ -113,6 +113,12 @@ pub fn query_status(status: wire::QueryStatus) -> Result<QueryStatus> {
         granted: status.granted.as_ref().map(query_budget),
         ruled_out: status.ruled_out.into_iter().take(MAX_RULED_OUT).map(ruled_out).collect(),
     })
+}
+
+/// Returns when a query was woven in a process.
+pub fn woven_time(woven: wire::WovenTime) -> WovenTime {
+    let wire::WovenTime { since_ns, until_ns } = woven;
+    WovenTime { since_ns, until_ns }
 }
 
 /// Returns what a condition rules out; not more of it than an agent should have sent.

@@ -5,7 +5,7 @@ use pivot_advice::{
     Advice, AggregateCall, BinaryOperator, CallArgument, EmitMode, Exports, Expr, FieldDescriptor,
     FinalColumn, FinalFunction, Groups, Instruction, JoinKind, LossCounts, Pattern, QueryBudget, QueryCost,
     QueryId, QueryState, QueryStatus, RuledOutTracepoints, TemporalFilter, UnaryOperator, UnpackedForm,
-    Value, WeaveProblem, WithheldMessages, WithheldReason, codec,
+    Value, WeaveProblem, WithheldMessages, WithheldReason, WovenTime, codec,
 };
 
 /// Returns the message of a value.
@@ -94,6 +94,12 @@ pub fn query_status(status: &QueryStatus) -> wire::QueryStatus {
         granted: status.granted.as_ref().map(query_budget),
         ruled_out: status.ruled_out.iter().map(ruled_out).collect(),
     }
+}
+
+/// Returns the message about when a query was woven in a process.
+pub fn woven_time(woven: &WovenTime) -> wire::WovenTime {
+    let WovenTime { since_ns, until_ns } = *woven;
+    wire::WovenTime { since_ns, until_ns }
 }
 
 fn ruled_out(found: &RuledOutTracepoints) -> wire::RuledOut {

@@ -63,6 +63,7 @@ pub(crate) fn report(report: &Report) -> wire::Report {
         squares: part.sampled.squares,
         other: part.other.as_ref().map(to_wire::groups).unwrap_or_default(),
         cost: Some(to_wire::cost(&part.cost)),
+        woven: part.woven.as_ref().map(to_wire::woven_time),
     });
 
     // Messages without baggage are counted since the process began, so the newest report has them all.
@@ -72,6 +73,7 @@ pub(crate) fn report(report: &Report) -> wire::Report {
         window_end_ns: report.window_end_ns,
         watermark_ns: report.watermark_ns,
         delay_ns: report.delay_ns,
+        cut_ns: report.cut_ns,
         parts: parts.collect(),
         held_back: pivot_baggage::withheld_messages().iter().map(to_wire::withheld_messages).collect(),
     }

@@ -8,8 +8,8 @@
 //! Reports are cut at every window boundary, whether there is a connection or not, and in between when
 //! something was unwoven or a flush was asked for.
 
-use pivot_advice::{QueryCost, QueryId};
-use pivot_agent::{QueryReport, Reporter};
+use pivot_advice::{QueryCost, QueryId, WovenTime};
+use pivot_agent::{QueryReport, QueryReports, Reporter};
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
@@ -31,6 +31,8 @@ pub(crate) struct WindowReporter {
     governed_at: Instant,
     /// When the newest report was cut.
     cut_at: Instant,
+    /// Since when each query was woven that reports have said is.
+    told_woven: BTreeMap<QueryId, i64>,
 }
 
 impl WindowReporter {
@@ -41,6 +43,7 @@ impl WindowReporter {
             costs: BTreeMap::new(),
             governed_at: Instant::now(),
             cut_at: Instant::now(),
+            told_woven: BTreeMap::new(),
         }
     }
 
@@ -70,7 +73,31 @@ impl WindowReporter {
         for (query, part) in &drained {
             self.costs.entry(*query).or_default().merge(&part.cost);
         }
-        self.reporter.cut(now_ns(), drained);
+        let now_ns = now_ns();
+        self.tell_woven(&mut drained, now_ns);
+        self.reporter.cut(now_ns, drained);
+    }
+
+    /// Says since when the reported queries are woven, and of those that were woven or unwoven since the last report
+    /// also if they have nothing else to report.
+    fn tell_woven(&mut self, drained: &mut QueryReports, now_ns: i64) {
+        let woven = pivot_agent::woven_since();
+        for (query, since_ns) in &woven {
+            let is_told = self.told_woven.contains_key(query);
+            if is_told && !drained.contains_key(query) {
+                continue;
+            }
+            let part = drained.entry(*query).or_insert_with(|| QueryReport::of_query(*query));
+            part.woven = Some(WovenTime { since_ns: *since_ns, until_ns: None });
+        }
+
+        // What is unwoven is followed by a cut at once, so that this is the time.
+        for (query, since_ns) in std::mem::replace(&mut self.told_woven, woven.clone()) {
+            if !woven.contains_key(&query) {
+                let part = drained.entry(query).or_insert_with(|| QueryReport::of_query(query));
+                part.woven = Some(WovenTime { since_ns, until_ns: Some(now_ns) });
+            }
+        }
     }
 
     /// Holds the costs against the budgets if enough time has passed; returns whether it did.

@@ -18,7 +18,7 @@ use crate::run::sample::SampleDecision;
 use crate::weave::query_budgets;
 use pivot_advice::{
     EmitMode, EvalErrors, Group, GroupLimit, Groups, LossCounts, QueryCost, QueryId, SAMPLE_STRATA,
-    SampledGroups, Value,
+    SampledGroups, Value, WovenTime,
 };
 use std::collections::BTreeMap;
 
@@ -37,6 +37,8 @@ pub struct QueryReport {
     pub loss: LossCounts,
     /// Events and time that the query cost this process.
     pub cost: QueryCost,
+    /// When the query was woven in this process, if the report says so: at least the first and the last one do.
+    pub woven: Option<WovenTime>,
     /// About how much memory the groups take.
     bytes: usize,
     /// The most groups that the report may have; of sampled requests, as many in each stratum.
@@ -56,6 +58,7 @@ impl QueryReport {
             emitted: 0,
             loss: LossCounts::default(),
             cost: QueryCost::default(),
+            woven: None,
             bytes: 0,
             max_groups: MAX_GROUPS,
         }
@@ -101,6 +104,10 @@ impl QueryReport {
         self.loss.merge(&other.loss);
         self.cost.merge(&other.cost);
         self.sampled.merge_counts(&other.sampled);
+        match (&mut self.woven, other.woven) {
+            (Some(mine), Some(later)) => mine.update(later),
+            (mine, later) => *mine = mine.or(later),
+        }
 
         if let Some(groups) = other.groups {
             self.merge_groups(groups);

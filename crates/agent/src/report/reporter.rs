@@ -47,6 +47,8 @@ pub struct Report {
     pub watermark_ns: i64,
     /// How long after the window's end the report was cut; 0 if before.
     pub delay_ns: i64,
+    /// When the report was cut.
+    pub cut_ns: i64,
     /// The parts of all queries.
     pub parts: QueryReports,
 }
@@ -75,6 +77,7 @@ impl Report {
         self.window_end_ns = self.window_end_ns.max(later.window_end_ns);
         self.watermark_ns = self.watermark_ns.max(later.watermark_ns);
         self.delay_ns = self.delay_ns.max(later.delay_ns);
+        self.cut_ns = self.cut_ns.max(later.cut_ns);
         for (query, part) in later.parts {
             self.parts.entry(query).or_insert_with(|| QueryReport::of_query(query)).merge(part);
         }
@@ -128,6 +131,7 @@ impl Reporter {
             window_end_ns: end,
             watermark_ns: if over { self.current_ns } else { start }.max(promised),
             delay_ns: (now_ns - end).max(0),
+            cut_ns: now_ns,
             parts: drained,
         });
     }

@@ -87,6 +87,11 @@ pub fn statuses() -> Vec<QueryStatus> {
     weaver().statuses()
 }
 
+/// Returns since when each query is woven that has a tracepoint in this process, in nanoseconds since the epoch.
+pub fn woven_since() -> BTreeMap<QueryId, i64> {
+    weaver().woven_since()
+}
+
 /// Returns the queries that a frontend wants woven and that do not run here although their tracepoints exist here:
 /// they are resting or quarantined, or weaving is switched off or has lapsed.
 pub fn suspended_queries() -> Vec<QueryId> {

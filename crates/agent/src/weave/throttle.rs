@@ -118,6 +118,8 @@ struct QueryHealth {
     problems: Vec<String>,
     /// Whether this process has none of its tracepoints.
     pending: bool,
+    /// When the first of its tracepoints was woven or ruled out here; `None` while it is pending.
+    woven_ns: Option<i64>,
     /// The tracepoints here that constants rule out.
     ruled_out: RuledOut,
     /// Whether any of its advice packs.
@@ -136,6 +138,7 @@ impl QueryHealth {
             is_unwoven: false,
             problems: Vec::new(),
             pending: false,
+            woven_ns: None,
             ruled_out: RuledOut::default(),
             packs: false,
             used: 0.0,
@@ -145,6 +148,11 @@ impl QueryHealth {
     fn sample_one_in(&mut self, requests: u32) {
         self.weight = requests.clamp(1, MAX_WEIGHT);
         self.gate.sample_one_in(self.weight);
+    }
+
+    fn set_pending(&mut self, pending: bool, now_ns: i64) {
+        self.pending = pending;
+        self.woven_ns = if pending { None } else { self.woven_ns.or(Some(now_ns)) };
     }
 
     /// Returns whether the query does not run although it has something to do here.
@@ -279,18 +287,25 @@ impl Governor {
         }
     }
 
-    pub(crate) fn set_pending(&mut self, desired: &[Advice], is_here: impl Fn(&str) -> bool) {
+    /// Notes for which queries there is a tracepoint here, now that they have been woven.
+    pub(crate) fn set_pending(&mut self, desired: &[Advice], is_here: impl Fn(&str) -> bool, now_ns: i64) {
         for (query, health) in &mut self.0 {
             let mut mine = desired.iter().filter(|advice| advice.query == *query);
-            health.pending = !mine.any(|advice| is_here(&advice.tracepoint));
+            health.set_pending(!mine.any(|advice| is_here(&advice.tracepoint)), now_ns);
         }
     }
 
     /// Notes that one of the query's tracepoints is here now.
-    pub(crate) fn set_arrived(&mut self, query: QueryId) {
+    pub(crate) fn set_arrived(&mut self, query: QueryId, now_ns: i64) {
         if let Some(health) = self.0.get_mut(&query) {
-            health.pending = false;
+            health.set_pending(false, now_ns);
         }
+    }
+
+    /// Returns since when each query is woven here that has a tracepoint here, resting ones included: what these miss
+    /// is counted.
+    pub(crate) fn woven_since(&self) -> BTreeMap<QueryId, i64> {
+        self.0.iter().filter_map(|(query, health)| Some((*query, health.woven_ns?))).collect()
     }
 
     pub(crate) fn statuses(&self, off: bool) -> Vec<QueryStatus> {

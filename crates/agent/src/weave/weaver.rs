@@ -25,6 +25,7 @@ use crate::weave::woven::{Executor, WovenAdvice, WovenSet};
 use pivot_advice::{Advice, QueryCost, QueryId, QueryStatus, WeaveProblem};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The advice that a frontend wants woven, and what became of it.
 #[derive(Debug)]
@@ -92,7 +93,8 @@ pub(crate) fn weave_new(tracepoint: &'static Tracepoint) {
         let mut problems = Vec::new();
         weaver.weave_at(tracepoint, &wanted.iter().collect::<Vec<_>>(), &mut problems);
         weaver.governor.add_problems(problems);
-        wanted.iter().for_each(|advice| weaver.governor.set_arrived(advice.query));
+        let now_ns = wall_clock_ns();
+        wanted.iter().for_each(|advice| weaver.governor.set_arrived(advice.query, now_ns));
     }
 }
 
@@ -145,6 +147,10 @@ impl Weaver {
         self.governor.statuses(self.is_off())
     }
 
+    pub(crate) fn woven_since(&self) -> BTreeMap<QueryId, i64> {
+        self.governor.woven_since()
+    }
+
     pub(crate) fn suspended_queries(&self) -> Vec<QueryId> {
         self.governor.suspended_queries(self.is_off())
     }
@@ -194,7 +200,7 @@ impl Weaver {
 
         let names: HashSet<&str> = tracepoints.into_iter().map(Tracepoint::name).collect();
         self.governor.set_problems(&problems);
-        self.governor.set_pending(&desired, |name| names.contains(name));
+        self.governor.set_pending(&desired, |name| names.contains(name), wall_clock_ns());
         self.desired = desired;
         problems
     }
@@ -266,6 +272,12 @@ impl Weaver {
         self.table_indexes[index] = Some(query);
         index
     }
+}
+
+/// Returns the time, in nanoseconds since the epoch.
+fn wall_clock_ns() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
 fn problem(advice: &Advice, error: &AgentError) -> WeaveProblem {

@@ -105,5 +105,9 @@ pub(super) fn completeness(found: &FrameCompleteness) -> serde_json::Value {
 
     object.insert("agents_reporting".into(), json!(found.agents_reporting));
     object.insert("agents_expected".into(), json!(found.agents_expected));
+    object.insert("agents_late".into(), json!(found.agents_late));
+    object.insert("incomplete_windows".into(), json!(found.incomplete_windows));
+    object.insert("covered_ns".into(), json!(found.covered_ns));
+    object.insert("length_ns".into(), json!(found.length_ns));
     serde_json::Value::Object(object)
 }

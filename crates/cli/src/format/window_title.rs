@@ -30,7 +30,7 @@ pub(super) fn missing_text(frame: &ResultFrame) -> String {
 /// The most rows that a frontend puts into one result.
 const MOST_ROWS: usize = 10_000;
 
-/// Returns the query, the window, and how many rows it has.
+/// Returns the query, the window, how many rows it has, and how much of the time it covers if that is not all.
 pub(super) fn window_title(frame: &ResultFrame) -> String {
     let query = match frame.name.as_str() {
         "" => format!("query {}", frame.query),
@@ -58,7 +58,11 @@ pub(super) fn window_title(frame: &ResultFrame) -> String {
         }
         false => String::new(),
     };
-    format!("{query}{last}{window}, {rows}{agents}{revision}")
+    let covered = match frame.completeness.covered_part() {
+        covered if covered.is_empty() => covered,
+        covered => format!(", {covered}"),
+    };
+    format!("{query}{last}{window}, {rows}{agents}{revision}{covered}")
 }
 
 #[cfg(test)]
@@ -83,6 +87,12 @@ mod tests {
     fn a_title_says_what_is_known() {
         let frame = ResultFrame { query: 7, end_ns: 1_000_000_000, revision: 2, ..ResultFrame::default() };
         assert_eq!(window_title(&frame), "query 7, 00:00:00 to 00:00:01 UTC, 0 rows, revision 2");
+        let mut first = ResultFrame { revision: 0, ..frame.clone() };
+        (first.completeness.covered_ns, first.completeness.length_ns) = (400_000_000, 1_000_000_000);
+        assert_eq!(
+            window_title(&first),
+            "query 7, 00:00:00 to 00:00:01 UTC, 0 rows, covers 400 ms of 1.00 s"
+        );
         let completeness =
             FrameCompleteness { agents_reporting: 2, agents_expected: 3, ..FrameCompleteness::default() };
         let total = ResultFrame { name: "q2".into(), end_ns: 0, last: true, completeness, ..frame };

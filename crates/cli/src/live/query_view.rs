@@ -201,7 +201,11 @@ impl QueryView {
             0 => String::new(),
             skipped => format!(", {} skipped", count(skipped, "window")),
         };
-        format!("{agents}{scope}{skipped}")
+        let covered = match self.completeness().map(|found| found.covered_part()).unwrap_or_default() {
+            covered if covered.is_empty() => covered,
+            covered => format!(", {covered}"),
+        };
+        format!("{agents}{scope}{covered}{skipped}")
     }
 
     /// Returns the keys and what they do now.

@@ -6,7 +6,7 @@ use pivot_advice::{AggregateState, BagKey, Groups, LossCounts, TemporalFilter, V
 use pivot_agent::run::chosen_executors::ChosenExecutors;
 use pivot_agent::weave::name_linker::LinkedAdvice;
 use pivot_agent::{ExecutorKind, QueryReport, QueryReports};
-use pivot_baggage::Baggage;
+use pivot_baggage::{Baggage, MAX_BYTES};
 
 /// How often each event runs: the first time makes its groups, the second time finds them.
 const TIMES: usize = 2;
@@ -52,6 +52,10 @@ pub(crate) fn check(
         }
         Some(baggage) => BaggageSource::Itself(baggage),
     };
+    // What is larger than may travel cannot be copied that way.
+    if matches!(&source, BaggageSource::Copies(bytes) if bytes.len() > MAX_BYTES) {
+        return Ok(());
+    }
 
     let mut random = Random::new(seed as u64);
     let mixture = (0..advice.len()).map(|_| *random.pick(&KINDS)).collect();
@@ -102,11 +106,14 @@ fn compare(
 ) -> Result<(), String> {
     let packs: Vec<(BagKey, TemporalFilter)> =
         advice.iter().filter_map(|advice| packs(advice.linked)).collect();
-    let is_temporal = packs.iter().any(|(_, keep)| *keep != TemporalFilter::All);
+    let accuracy = ErrorCounts {
+        is_temporal: packs.iter().any(|(_, keep)| *keep != TemporalFilter::All),
+        unpacks: advice.iter().any(|advice| advice.linked.advice.unpacks().next().is_some()),
+    };
 
     let same = mine.reports.len() == expected.reports.len()
         && mine.reports.iter().zip(&expected.reports).all(|((query, mine), (other, expected))| {
-            query == other && same_report(mine, expected, is_temporal)
+            query == other && same_report(mine, expected, accuracy)
         });
     if !same {
         return Err(format!("{:?} instead of {:?}", mine.reports, expected.reports));
@@ -132,15 +139,29 @@ fn packs(linked: &LinkedAdvice) -> Option<(BagKey, TemporalFilter)> {
     }
 }
 
-fn same_report(mine: &QueryReport, expected: &QueryReport, is_temporal: bool) -> bool {
-    // A tuple that a temporal bag does not take need not be made, and then its errors are not counted.
-    let errors = if is_temporal && mine.loss.errors < expected.loss.errors {
-        expected.loss.errors
-    } else {
-        mine.loss.errors
-    };
+/// Why executors may count evaluation errors differently.
+#[derive(Debug, Clone, Copy)]
+struct ErrorCounts {
+    /// A tuple that a temporal bag does not take need not be made, and then its errors are not counted.
+    is_temporal: bool,
+    /// Equal rows of a bag are one row or several, by whether somebody has grouped the bag before, and an error counts
+    /// once for each.
+    unpacks: bool,
+}
 
-    LossCounts { errors, ..mine.loss } == expected.loss
+impl ErrorCounts {
+    fn agree(self, mine: u64, expected: u64) -> bool {
+        let fewer = self.is_temporal && mine < expected;
+        let both = self.unpacks && (mine > 0) == (expected > 0);
+        mine == expected || fewer || both
+    }
+}
+
+fn same_report(mine: &QueryReport, expected: &QueryReport, accuracy: ErrorCounts) -> bool {
+    let errors = expected.loss.errors;
+
+    accuracy.agree(mine.loss.errors, errors)
+        && LossCounts { errors, ..mine.loss } == expected.loss
         && (mine.emitted, mine.cost.events) == (expected.emitted, expected.cost.events)
         && same_groups(mine.groups.as_ref(), expected.groups.as_ref())
         && same_groups(mine.other.as_ref(), expected.other.as_ref())
