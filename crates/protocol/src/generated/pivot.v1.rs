@@ -830,6 +830,9 @@ pub struct Report {
     /// Messages that went without baggage, since the process began.
     #[prost(message, repeated, tag = "7")]
     pub held_back: ::prost::alloc::vec::Vec<HeldBack>,
+    /// When it was cut, in nanoseconds since the epoch; 0 from agents that do not say it.
+    #[prost(int64, tag = "8")]
+    pub cut_ns: i64,
 }
 /// The messages of a process to one host that went without baggage.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -915,6 +918,20 @@ pub struct Part {
     pub weights: u64,
     #[prost(uint64, tag = "9")]
     pub squares: u64,
+    /// Since when the process answers the query. There is a part for it in the report in which that begins or ends, also
+    /// if there is nothing else to say. Absent from agents that do not know it.
+    #[prost(message, optional, tag = "10")]
+    pub woven: ::core::option::Option<WovenTime>,
+}
+/// From when, and until when, the events of a process are in the result of a query, by the clock of the process, in
+/// nanoseconds since the epoch.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WovenTime {
+    #[prost(int64, tag = "1")]
+    pub since_ns: i64,
+    /// Absent while the query is woven.
+    #[prost(int64, optional, tag = "2")]
+    pub until_ns: ::core::option::Option<i64>,
 }
 /// What a query cost a process.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1907,6 +1924,19 @@ pub struct Completeness {
     /// Rows for whose groups there was no room: while there are any, every group may lack some of them.
     #[prost(uint64, tag = "6")]
     pub other: u64,
+    /// The time that the result really covers, in nanoseconds: in which at least one process answered the query. Less
+    /// than `length_ns` in the windows in which it is woven and unwoven. Rates are per second of this time.
+    #[prost(int64, tag = "7")]
+    pub covered_ns: i64,
+    /// The length of the window, or of all windows since install.
+    #[prost(int64, tag = "8")]
+    pub length_ns: i64,
+    /// Agents that were there when the query was installed and wove it noticeably later than the first one.
+    #[prost(uint32, tag = "9")]
+    pub agents_late: u32,
+    /// Since install: windows that some agent has not reported.
+    #[prost(uint64, tag = "10")]
+    pub incomplete_windows: u64,
 }
 /// Generated client implementations.
 pub mod frontend_client {
