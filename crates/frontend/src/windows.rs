@@ -66,6 +66,16 @@ struct Window {
     is_incomplete: bool,
 }
 
+impl Window {
+    /// Returns whether it waits for nobody any more.
+    fn may_close(&self, rules: WindowCloseRules<'_>, heard: AllAgentsReported, now_ns: i64) -> bool {
+        // Before its end a window is not complete, even if nobody is expected to report it.
+        let is_complete = heard == AllAgentsReported::All && now_ns >= self.end_ns;
+        let has_waited = now_ns >= self.end_ns.saturating_add(rules.grace_ns);
+        is_complete || has_waited || rules.close_all
+    }
+}
+
 /// The windows of one query, and what the closed ones add up to.
 #[derive(Debug)]
 pub(crate) struct QueryWindows {
@@ -240,10 +250,7 @@ impl QueryWindows {
         let open = self.windows.values().filter(|window| !window.closed).count();
         let mut surplus = open.saturating_sub(MAX_OPEN);
         let mut due = Vec::new();
-        let rechecks = rules.close_all || now_ns.saturating_sub(self.rechecked_ns) >= RECHECK_NS;
-        if rechecks {
-            self.rechecked_ns = now_ns;
-        }
+        let rechecks = self.is_recheck_due(rules, now_ns);
 
         for (&start_ns, window) in &mut self.windows {
             let is_settled = window.closed && !window.late;
@@ -259,10 +266,7 @@ impl QueryWindows {
                 continue;
             }
             if !window.closed {
-                // Before its end a window is not complete, even if nobody is expected to report it.
-                let is_complete = heard == AllAgentsReported::All && now_ns >= window.end_ns;
-                let has_waited = now_ns >= window.end_ns.saturating_add(rules.grace_ns);
-                if !(is_complete || has_waited || rules.close_all || surplus > 0) {
+                if !(window.may_close(rules, heard, now_ns) || surplus > 0) {
                     continue;
                 }
                 surplus = surplus.saturating_sub(1);
@@ -292,6 +296,15 @@ impl QueryWindows {
 
         self.forget_oldest_closed();
         due
+    }
+
+    /// Returns whether closed windows are to be looked at again now for reports that have come since.
+    fn is_recheck_due(&mut self, rules: WindowCloseRules<'_>, now_ns: i64) -> bool {
+        let is_due = rules.close_all || now_ns.saturating_sub(self.rechecked_ns) >= RECHECK_NS;
+        if is_due {
+            self.rechecked_ns = now_ns;
+        }
+        is_due
     }
 
     /// Opens the windows whose time has come and that nobody has reported rows for, if the query has a row there.
