@@ -251,7 +251,14 @@ impl Expected<'_> {
 
         let windows = &frames.windows;
         let (first, end) = (windows.keys().next(), windows.values().map(|frame| frame.window_end_ns).max());
-        let seconds = first.zip(end).map_or(1.0, |(first, end)| (end - first) as f64 / 1e9);
+        let shown = first.zip(end).map_or(1.0, |(first, end)| (end - first) as f64 / 1e9);
+        // Played agents do not say when they wove, so all time since the first window counts: that of windows without
+        // rows at the end too.
+        let completeness = frames.last.cumulative_completeness.as_ref();
+        let seconds = completeness.map_or(shown, |known| known.covered_ns as f64 / 1e9);
+        if seconds < shown {
+            return Err(format!("{shown} seconds are shown, and {seconds} are covered"));
+        }
         let whole = self.compare(&frames.last.cumulative, seconds, None);
         let (rows, due) = whole.map_err(|wrong| format!("the cumulative result: {wrong}"))?;
         // Of a join they may be counted in an earlier window than the row's.

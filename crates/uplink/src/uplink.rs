@@ -60,12 +60,7 @@ impl Uplink {
         check_frontend_address(&config.frontend).map_err(refuse)?;
         let endpoint = tonic::transport::Endpoint::from_shared(config.frontend.clone())
             .map_err(|_| refuse(FrontendAddressError::NotAnHttpUrl))?;
-        // Names are looked up on threads of their own.
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .on_thread_start(silence::begin)
-            .on_thread_stop(silence::end)
-            .build()?;
+        let runtime = build_runtime()?;
 
         let (commands, received) = mpsc::unbounded_channel();
         if config.flush_on_panic {
@@ -106,6 +101,23 @@ impl Uplink {
         let commands = self.commands.as_ref().filter(|_| !pivot_agent::is_forked());
         commands.is_some_and(|commands| ask(commands, command, timeout))
     }
+}
+
+/// Builds the runtime of the uplink's thread. That is done on a thread of the agent's too, because it is traced: by
+/// `mio`, for the handlers of signals that some feature of `tokio` may bring.
+fn build_runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    let building = std::thread::Builder::new().name("pivot-start".into()).spawn(|| {
+        silence::begin();
+        // Names are looked up on threads of their own.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .on_thread_start(silence::begin)
+            .on_thread_stop(silence::end)
+            .build();
+        silence::end();
+        runtime
+    })?;
+    building.join().unwrap_or_else(|_| Err(std::io::Error::other("building the runtime panicked")))
 }
 
 /// Installs a panic hook that reports all that was gathered, as long as the uplink lives.

@@ -25,6 +25,12 @@ impl FrameWriter for NdjsonWriter {
             write_row(out, document, &frame.columns, row)?;
         }
 
+        // No agent has the tracepoint: that nobody could look is an error of the run, and no window.
+        let has_rows = !frame.rows.is_empty() || frame.other.is_some();
+        if !has_rows && frame.completeness.agents_expected == 0 && !frame.completeness.partial {
+            return Ok(());
+        }
+
         // Also behind no rows: that there are none may be because something is missing.
         let mut document = json_value::window(frame);
         document.insert("completeness".into(), json_value::completeness(&frame.completeness));
