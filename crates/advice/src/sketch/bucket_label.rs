@@ -98,9 +98,14 @@ impl BucketRange {
         }
 
         let width = self.upper - self.lower;
+        // A duration beyond the longest would show as the longest, and not as a bound that was moved.
+        let (least, most) = match kind {
+            CountedNumbers::Nanoseconds => (i64::MIN as f64, i64::MAX as f64),
+            CountedNumbers::Doubles | CountedNumbers::Integers => (f64::NEG_INFINITY, f64::INFINITY),
+        };
         let rounded = DIGITS.map(|digits| BucketRange {
-            lower: rounded(self.lower, digits, Rounding::Down),
-            upper: rounded(self.upper, digits, Rounding::Up),
+            lower: rounded(self.lower, digits, Rounding::Down).max(least),
+            upper: rounded(self.upper, digits, Rounding::Up).min(most),
             ..self
         });
         let mut narrow = rounded.filter(|wider| wider.upper - wider.lower <= width * (1.0 + MOST_WIDENED));
@@ -227,6 +232,12 @@ mod tests {
         assert_eq!(labels(&[f64::MAX], CountedNumbers::Doubles), ["1.7976931348623157e308"]);
         let both = labels(&[f64::MAX, -f64::MAX, 5e-324, 0.0], CountedNumbers::Doubles);
         assert!(both.iter().all(|label| !label.contains("inf") && !label.contains('∞')), "{both:?}");
+
+        // The longest durations, each with one that may share its bucket.
+        let shortest = i64::MIN as f64;
+        labels(&[shortest], CountedNumbers::Nanoseconds);
+        labels(&[shortest, shortest * (1.0 - 1e-12), -1.0, 7.0], CountedNumbers::Nanoseconds);
+        labels(&[-shortest, -shortest * (1.0 - 1e-12), 1.0], CountedNumbers::Nanoseconds);
     }
 
     #[test]
