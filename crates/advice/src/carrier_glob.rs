@@ -44,23 +44,21 @@ impl FromStr for CarrierGlob {
 
     fn from_str(text: &str) -> Result<CarrierGlob, InvalidCarrierGlob> {
         let glob = text.trim();
-        let invalid = |reason: &str| InvalidCarrierGlob { glob: glob.to_owned(), reason: reason.to_owned() };
 
         if glob.is_empty() {
-            return Err(invalid("it is empty"));
+            return Err(invalid(glob, "it is empty"));
         }
         if glob.len() > MAX_BYTES {
-            return Err(invalid("it has more than 256 bytes"));
+            return Err(invalid(glob, "it has more than 256 bytes"));
         }
-        let is_foreign = |c: &char| c.is_control() || "[]{}()!,;\"'`\\".contains(*c);
-        if let Some(foreign) = glob.chars().find(is_foreign) {
-            return Err(invalid(&format!("`{}` has no meaning in it", foreign.escape_debug())));
+        if let Some(foreign) = glob.chars().find(|c| c.is_control() || "[]{}()!,;\"'`\\".contains(*c)) {
+            return Err(invalid(glob, &format!("`{}` has no meaning in it", foreign.escape_debug())));
         }
         if glob.contains("***") {
-            return Err(invalid("at most two stars stand together"));
+            return Err(invalid(glob, "at most two stars stand together"));
         }
         if glob.split("::").any(|part| part.is_empty() || part.contains(':')) {
-            return Err(invalid("the parts of a path are separated by `::`, and none is empty"));
+            return Err(invalid(glob, "the parts of a path are separated by `::`, and none is empty"));
         }
         Ok(CarrierGlob(glob.to_owned()))
     }
@@ -94,6 +92,11 @@ impl CarrierGlob {
             matches(&self.0, name)
         }
     }
+}
+
+/// Returns the error for a text that is no glob.
+fn invalid(glob: &str, reason: &str) -> InvalidCarrierGlob {
+    InvalidCarrierGlob { glob: glob.to_owned(), reason: reason.to_owned() }
 }
 
 /// Whether a glob matches a whole text. The work is bounded by the product of both lengths.

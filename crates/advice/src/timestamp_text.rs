@@ -76,7 +76,6 @@ fn ns_of_time(time: &str) -> Result<i128, String> {
 
 /// Returns the seconds that a zone is ahead of UTC: `Z`, `+01:00`, or nothing for UTC.
 fn seconds_of_offset(offset: &str) -> Result<i64, String> {
-    let wrong = || format!("an offset is written as `Z` or +01:00, not as `{offset}`");
     if offset.is_empty() || offset.eq_ignore_ascii_case("z") {
         return Ok(0);
     }
@@ -84,16 +83,21 @@ fn seconds_of_offset(offset: &str) -> Result<i64, String> {
     let (sign, digits) = match (offset.strip_prefix('+'), offset.strip_prefix(['-', '\u{2212}'])) {
         (Some(digits), _) => (1, digits),
         (_, Some(digits)) => (-1, digits),
-        _ => return Err(wrong()),
+        _ => return Err(wrong_offset(offset)),
     };
     let (hours, minutes) = match digits.split_once(':') {
         Some(parts) => parts,
         None if digits.len() == 4 && digits.is_ascii() => digits.split_at(2),
         None => (digits, "00"),
     };
-    let hours = within(number(hours, 2, "hour").map_err(|_| wrong())?, 23, "hour")?;
-    let minutes = within(number(minutes, 2, "minute").map_err(|_| wrong())?, 59, "minute")?;
+    let hours = within(number(hours, 2, "hour").map_err(|_| wrong_offset(offset))?, 23, "hour")?;
+    let minutes = within(number(minutes, 2, "minute").map_err(|_| wrong_offset(offset))?, 59, "minute")?;
     Ok(sign * (hours * 3_600 + minutes * 60))
+}
+
+/// Returns what is said of a text that is no offset.
+fn wrong_offset(offset: &str) -> String {
+    format!("an offset is written as `Z` or +01:00, not as `{offset}`")
 }
 
 /// Reads so many digits.

@@ -145,8 +145,10 @@ impl CoveredTime {
             }
         }
         if disjoint.len() > MAX_FORGOTTEN {
-            let gap = |at: &usize| disjoint[at + 1].start_ns.saturating_sub(disjoint[*at].end_ns);
-            if let Some(at) = (0..disjoint.len() - 1).min_by_key(gap) {
+            // The two with the smallest gap between them become one.
+            let narrowest = (0..disjoint.len() - 1)
+                .min_by_key(|at| disjoint[at + 1].start_ns.saturating_sub(disjoint[*at].end_ns));
+            if let Some(at) = narrowest {
                 let next = disjoint.remove(at + 1);
                 disjoint[at].end_ns = next.end_ns;
             }

@@ -177,12 +177,12 @@ impl FrontendState {
         let Some(agent) = self.registry.agent_of(connection) else { return };
         if let AgentPresence::Lost(lost_ns) = agent.presence {
             let unreported = TimeRange { start_ns: agent.watermark_ns, end_ns: lost_ns };
-            let ruled_out = |id: QueryId| {
-                let mut states = agent.statuses.iter().filter(|status| status.query == id);
-                states.any(|status| status.state == QueryState::RuledOut)
-            };
-            for query in self.queries.values_mut().filter(|query| !ruled_out(query.definition.id)) {
-                query.note_vanished(incarnation, unreported);
+            for query in self.queries.values_mut() {
+                let id = query.definition.id;
+                let mut statuses = agent.statuses.iter().filter(|status| status.query == id);
+                if !statuses.any(|status| status.state == QueryState::RuledOut) {
+                    query.note_vanished(incarnation, unreported);
+                }
             }
         }
     }

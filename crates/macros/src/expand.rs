@@ -336,11 +336,12 @@ fn sites(arguments: &TracepointArguments, function: &ItemFn) -> Sites {
     let result = quote!(("result", ::pivot::__private::Type::Any));
     let error = quote!(("error", ::pivot::__private::Type::String));
 
-    let name = |event| tracepoint_name(arguments, function, event);
+    let [enter_name, exit_name, error_name] =
+        ["enter", "exit", "error"].map(|event| tracepoint_name(arguments, function, event));
     Sites {
-        enter: site(&name("enter"), &fields, &[]),
-        exit: site(&name("exit"), &fields, &[elapsed.clone(), outcome, result]),
-        error: site(&name("error"), &fields, &[elapsed, error]),
+        enter: site(&enter_name, &fields, &[]),
+        exit: site(&exit_name, &fields, &[elapsed.clone(), outcome, result]),
+        error: site(&error_name, &fields, &[elapsed, error]),
     }
 }
 

@@ -175,8 +175,9 @@ impl Visit<'_> for HiddenFuture {
             }
         }
 
-        let makes_it = |segment: &PathSegment| matches!(segment.arguments, PathArguments::Parenthesized(_));
-        if !path.segments.iter().any(makes_it) {
+        // A function's type has its arguments in parentheses.
+        let mut arguments = path.segments.iter().map(|segment| &segment.arguments);
+        if !arguments.any(|arguments| matches!(arguments, PathArguments::Parenthesized(_))) {
             visit_path(self, path);
         }
     }

@@ -389,18 +389,22 @@ impl BegunCall {
         }
     }
 
+    /// Returns whether advice at the exit observes a field that was not evaluated when the call began.
+    fn lacks_begin_field(&self) -> bool {
+        let CallTracepoints { exit, exit_fields, .. } = self.tracepoints;
+        exit_fields.iter().enumerate().any(|(index, field)| {
+            let is_unobserved = matches!(self.fields.get(index), Some(BeginField::Unobserved) | None);
+            field.is_known_at_begin() && is_unobserved && exit.tracepoint.observes(index)
+        })
+    }
+
     /// Fires the exit.
     #[cold]
     fn fire(&self, end: CallEnd) {
         let CallTracepoints { exit, exit_fields, .. } = self.tracepoints;
 
-        // Advice that was woven since the call began may observe a field that was not evaluated then. It has missed
-        // the beginning of this call, and so it misses the end.
-        let is_missed = |(index, field): (usize, &CallField)| {
-            let is_unobserved = matches!(self.fields.get(index), Some(BeginField::Unobserved) | None);
-            field.is_known_at_begin() && is_unobserved && exit.tracepoint.observes(index)
-        };
-        if !exit.is_woven() || exit_fields.iter().enumerate().any(is_missed) {
+        // Advice that was woven since the call began has missed the beginning of this call, and so it misses the end.
+        if !exit.is_woven() || self.lacks_begin_field() {
             return;
         }
 

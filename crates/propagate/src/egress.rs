@@ -194,11 +194,7 @@ impl Host<'_> {
         };
 
         // Two dots in a row, or a character that no name has, may mean another host to whoever resolves it.
-        let is_name = |label: &str| {
-            let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-_*".contains(&byte);
-            !label.is_empty() && label.bytes().all(is_part)
-        };
-        name.split('.').all(is_name).then_some(Host::Name(name))
+        name.split('.').all(is_label).then_some(Host::Name(name))
     }
 
     /// Returns whether the host is inside by its form.
@@ -215,11 +211,18 @@ impl Host<'_> {
                 // Resolvers read `134744072` and `0x8.8` as addresses.
                 let last = name.rsplit('.').next().unwrap_or_default();
                 let is_number = last.starts_with("0x") || last.bytes().all(|byte| byte.is_ascii_digit());
-                let is_below = |domain: &&str| name.ends_with(*domain) && name.len() > domain.len();
-                !is_number && (!name.contains('.') || INTERNAL_DOMAINS.iter().any(is_below))
+                let is_below_internal = INTERNAL_DOMAINS
+                    .iter()
+                    .any(|domain| name.ends_with(*domain) && name.len() > domain.len());
+                !is_number && (!name.contains('.') || is_below_internal)
             }
         }
     }
+}
+
+/// Returns whether a text may stand between the dots of a host's name.
+fn is_label(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_*".contains(&byte))
 }
 
 /// Removes a port. An address of the newer kind without brackets has none.

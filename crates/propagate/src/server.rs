@@ -182,18 +182,27 @@ impl ServerLayer {
     /// Fires the arrival of a call, and returns what fires its end.
     #[inline]
     fn enter(&self, parts: &request::Parts) -> OpenCall {
-        let template = || self.template.as_ref().and_then(|PathTemplate(template)| template(parts));
-        let address = || match &self.peer {
-            Some(PeerAddress(address)) => address(parts),
-            None => parts.extensions.get::<SocketAddr>().copied(),
-        };
         call_tracepoints::SERVER.enter(&CallHead {
             method: &parts.method,
             uri: &parts.uri,
             headers: &parts.headers,
-            template: &|| template().map(str::to_owned),
-            peer: &|| address().map(|address| address.ip().to_string()),
+            template: &|| self.template_of(parts).map(str::to_owned),
+            peer: &|| self.client_of(parts).map(|address| address.ip().to_string()),
         })
+    }
+
+    /// Returns the template of a request's path, or `None` if nothing knows it.
+    fn template_of<'p>(&self, parts: &'p request::Parts) -> Option<&'p str> {
+        let PathTemplate(template) = self.template.as_ref()?;
+        template(parts)
+    }
+
+    /// Returns the address of a request's client, or `None` if nothing knows it.
+    fn client_of(&self, parts: &request::Parts) -> Option<SocketAddr> {
+        match &self.peer {
+            Some(PeerAddress(address)) => address(parts),
+            None => parts.extensions.get::<SocketAddr>().copied(),
+        }
     }
 }
 

@@ -25,15 +25,20 @@ pub fn compile_with(
     catalog: &Catalog,
     options: &CompileOptions,
 ) -> Result<QueryProgram, Diagnostics> {
-    let retry = |corrected: &str| compile_once(corrected, catalog, options).map(|program| program.warnings);
-
     match compile_once(text, catalog, options) {
         Ok(mut program) => {
-            program.warnings = mend(text, program.warnings, catalog, retry);
+            program.warnings = mended(text, program.warnings, catalog, options);
             Ok(program)
         }
-        Err(found) => Err(mend(text, found, catalog, retry)),
+        Err(found) => Err(mended(text, found, catalog, options)),
     }
+}
+
+/// Returns what was found in a text, with what is known to be meant instead.
+fn mended(text: &str, found: Diagnostics, catalog: &Catalog, options: &CompileOptions) -> Diagnostics {
+    mend(text, found, catalog, |corrected| {
+        compile_once(corrected, catalog, options).map(|program| program.warnings)
+    })
 }
 
 /// Compiles a statement as it is, without a look at what may be meant instead.

@@ -60,15 +60,12 @@ pub(crate) fn report_at_end(
     started.push(StartedUplink { commands, woven });
     drop(started);
 
-    #[cfg(unix)]
-    {
-        static EXIT: Once = Once::new();
-        EXIT.call_once(exit::register);
+    static EXIT: Once = Once::new();
+    EXIT.call_once(exit::register);
 
-        static SIGNALS: Once = Once::new();
-        if signals == EndSignals::Handled {
-            SIGNALS.call_once(signal::handle);
-        }
+    static SIGNALS: Once = Once::new();
+    if signals == EndSignals::Handled {
+        SIGNALS.call_once(signal::handle);
     }
 }
 
@@ -87,7 +84,6 @@ fn ask_all(command: fn(tokio::sync::oneshot::Sender<()>) -> UplinkCommand) {
     }
 }
 
-#[cfg(unix)]
 mod exit {
     use super::{UplinkCommand, ask_all};
 
@@ -211,4 +207,10 @@ mod signal {
         // SAFETY: it takes nothing, cannot fail, and may be called in a handler.
         unsafe { libc::getpid() }
     }
+}
+
+#[cfg(not(unix))]
+mod signal {
+    /// Does nothing: this system ends a process in other ways.
+    pub(super) fn handle() {}
 }

@@ -94,9 +94,8 @@ fn are_buckets(due: &ExpectedHistogram, found: &Value) -> bool {
     let mut left = &numbers[..];
     let mut labels = Vec::new();
     for bucket in buckets.iter() {
-        let Some(BucketText { label, lower, upper, count: shown }) = bucket_of(bucket, durations) else {
-            return false;
-        };
+        let Some(text) = bucket_of(bucket, durations) else { return false };
+        let BucketText { label, lower, upper, count: shown } = text;
         if labels.contains(&label) {
             return false;
         }
@@ -105,13 +104,11 @@ fn are_buckets(due: &ExpectedHistogram, found: &Value) -> bool {
             return false;
         };
         let Some((inside, rest)) = left.split_at_checked(count) else { return false };
-        let above = |x: f64| if label.starts_with('(') { x > lower } else { x >= lower };
-        let below = |x: f64| if label.ends_with(')') { x < upper } else { x <= upper };
         let least = lower.abs().min(upper.abs());
         // A duration is shown in whole nanoseconds.
         let unit = if durations { 2.0 } else { 0.0 };
         let narrow = upper - lower <= least * (base - 1.0) * (1.0 + WIDENED) * (1.0 + 1e-9) + unit;
-        if count == 0 || !(lower == upper || narrow) || !inside.iter().all(|x| above(*x) && below(*x)) {
+        if count == 0 || !(lower == upper || narrow) || !inside.iter().all(|x| text.holds(*x)) {
             return false;
         }
         labels.push(label);
@@ -127,6 +124,15 @@ struct BucketText<'t> {
     lower: f64,
     upper: f64,
     count: usize,
+}
+
+impl BucketText<'_> {
+    /// Returns whether a number is within the bounds.
+    fn holds(&self, x: f64) -> bool {
+        let is_above = if self.label.starts_with('(') { x > self.lower } else { x >= self.lower };
+        let is_below = if self.label.ends_with(')') { x < self.upper } else { x <= self.upper };
+        is_above && is_below
+    }
 }
 
 fn bucket_of(bucket: &Value, durations: bool) -> Option<BucketText<'_>> {

@@ -224,9 +224,8 @@ impl CarriedRequest {
             state.kept = parent.and_then(|parent| fork_silently(&mut parent.lock().kept));
         }
 
-        let is_lost_answer = |kept: &Baggage| kept.has_no_id() && is_carrying();
         if self.is_answered.load(Ordering::Relaxed)
-            && let Some(kept) = state.kept.as_mut().filter(|kept| is_lost_answer(kept))
+            && let Some(kept) = state.kept.as_mut().filter(|kept| kept.has_no_id() && is_carrying())
         {
             // Nobody knows which advice the events before have met, only that the answer came before.
             kept.request_or_begin();

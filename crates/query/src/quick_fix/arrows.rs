@@ -93,10 +93,8 @@ fn read<'t>(
 
 /// Returns FROM and joins in an order in which every arrow leads to an alias before it, or `None` if there is none.
 fn turned(sources: &[WrittenSource<'_>], joins: &[WrittenJoin<'_>]) -> Option<String> {
-    let source_of = |alias: &str| sources.iter().find(|source| source.alias == alias);
     // All but one event come before another one, each before exactly one.
-    let is_last = |source: &&WrittenSource<'_>| joins.iter().all(|join| join.before != source.alias);
-    let mut last = sources.iter().filter(is_last);
+    let mut last = sources.iter().filter(|source| joins.iter().all(|join| join.before != source.alias));
     let (root, None) = (last.next()?, last.next()) else { return None };
 
     let mut text = format!("FROM {} IN {}", root.alias, root.source);
@@ -105,7 +103,7 @@ fn turned(sources: &[WrittenSource<'_>], joins: &[WrittenJoin<'_>]) -> Option<St
     while !left.is_empty() {
         let next = left.iter().position(|join| known.contains(&join.after))?;
         let join = left.remove(next);
-        let source = source_of(join.before)?;
+        let source = sources.iter().find(|source| source.alias == join.before)?;
         let (keyword, condition) = (join.kind.keyword(), join.condition);
         let space = if condition.is_empty() { "" } else { " " };
         let WrittenJoin { before, after, .. } = join;

@@ -124,15 +124,11 @@ fn misplaced(query: &WrittenQuery<'_>, clauses: &[WrittenClause], i: usize) -> O
 
 /// `LIMIT 5, 10`, `LIMIT 10 OFFSET 5`, `LIMIT 10 ROWS`.
 fn limit(query: &WrittenQuery<'_>, clause: &WrittenClause) -> Option<QuickFix> {
-    let number = |at: usize| match query.literal(at) {
-        Some(Value::I64(n)) => Some(*n),
-        _ => None,
-    };
     let at = clause.body;
-    let first = number(at)?;
+    let first = whole_number(query, at)?;
     let skipped = match () {
-        () if query.is(at + 1, ",") => number(at + 2),
-        () if query.is_word(at + 1, "OFFSET") => number(at + 2),
+        () if query.is(at + 1, ",") => whole_number(query, at + 2),
+        () if query.is_word(at + 1, "OFFSET") => whole_number(query, at + 2),
         () => None,
     };
 
@@ -140,6 +136,14 @@ fn limit(query: &WrittenQuery<'_>, clause: &WrittenClause) -> Option<QuickFix> {
     let hint = format!("no row is skipped here: the first {total} hold those that are meant");
     let fix = QuickFix::new(query, at..at + 3, total.to_string(), hint);
     Some(QuickFix { span: query.span(at + 1..at + 3), ..fix })
+}
+
+/// Returns the whole number at a place, or `None` if something else stands there.
+fn whole_number(query: &WrittenQuery<'_>, at: usize) -> Option<i64> {
+    match query.literal(at) {
+        Some(Value::I64(n)) => Some(*n),
+        _ => None,
+    }
 }
 
 /// `SELECT *` and `SELECT e.*`: the columns are named, here those that the tracepoint exports.
@@ -189,7 +193,7 @@ fn having_of_rows(
     let sources =
         clauses.iter().rfind(|clause| clause.kind.has_source() || clause.kind == ClauseKind::Where)?;
     let select = clauses.iter().find(|clause| clause.kind == ClauseKind::Select)?;
-    let aggregates = clauses.iter().any(|clause| clause.kind == ClauseKind::GroupBy)
+    let aggregates = has_clause(clauses, ClauseKind::GroupBy)
         || select.body().any(|at| query.name(at).is_some_and(|word| aggregate_function(word).is_some()));
     if aggregates {
         return None;
@@ -204,10 +208,14 @@ fn having_of_rows(
     Some(QuickFix::of_edits(span, "a condition on rows is WHERE", edits))
 }
 
+/// Returns whether there is a clause of a kind.
+fn has_clause(clauses: &[WrittenClause], kind: ClauseKind) -> bool {
+    clauses.iter().any(|clause| clause.kind == kind)
+}
+
 /// A query without SELECT: its keys, and how many rows there are.
 fn missing_select(query: &WrittenQuery<'_>, clauses: &[WrittenClause]) -> Option<QuickFix> {
-    let has = |kind| clauses.iter().any(|clause| clause.kind == kind);
-    if has(ClauseKind::Select) || !has(ClauseKind::From) {
+    if has_clause(clauses, ClauseKind::Select) || !has_clause(clauses, ClauseKind::From) {
         return None;
     }
     let last = clauses.iter().rfind(|clause| clause.kind.rank() < ClauseKind::Select.rank())?;

@@ -151,16 +151,12 @@ fn filtered(query: &WrittenQuery<'_>, call: &ForeignCall) -> Option<QuickFix> {
 
 /// `percentile(x, 95)`, `PERCENTILE_CONT(0.95) WITHIN GROUP (ORDER BY x)`
 fn percentile(query: &WrittenQuery<'_>, call: &ForeignCall) -> Option<RewrittenCall> {
-    let number = |argument: &Range<usize>| {
-        let literal = query.literal(argument.start).filter(|_| argument.len() == 1)?;
-        literal.as_f64().filter(|q| (0.0..=100.0).contains(q))
-    };
-    let at = call.arguments.iter().position(|argument| number(argument).is_some())?;
+    let at = call.arguments.iter().position(|argument| quantile_of(query, argument).is_some())?;
     // That is how it is called here, so something else is wrong.
     if at == 1 && query.is_word(call.name, "QUANTILE") {
         return None;
     }
-    let q = number(&call.arguments[at])?;
+    let q = quantile_of(query, &call.arguments[at])?;
     let others = call.arguments.iter().enumerate().find(|(other, _)| *other != at);
 
     // The value stands beside the quantile, or in the ORDER BY behind it.
@@ -169,6 +165,12 @@ fn percentile(query: &WrittenQuery<'_>, call: &ForeignCall) -> Option<RewrittenC
         None => within_group(query, call.end)?,
     };
     Some(RewrittenCall { text: quantile_call(q, query.source(value)), end })
+}
+
+/// Returns the quantile that an argument is, perhaps in percent, or `None` if it is none.
+fn quantile_of(query: &WrittenQuery<'_>, argument: &Range<usize>) -> Option<f64> {
+    let literal = query.literal(argument.start).filter(|_| argument.len() == 1)?;
+    literal.as_f64().filter(|q| (0.0..=100.0).contains(q))
 }
 
 /// Returns the value of `WITHIN GROUP (ORDER BY x)` at a place, and the place behind it, or `None` if it is not there.
@@ -266,20 +268,23 @@ fn width_of(query: &WrittenQuery<'_>, argument: &Range<usize>) -> Option<String>
 /// `date_trunc('minute', e.time)`
 fn date_trunc(query: &WrittenQuery<'_>, call: &ForeignCall) -> Option<RewrittenCall> {
     let [first, second] = call.arguments.as_slice() else { return None };
-    let unit = |argument: &Range<usize>| match &query.tokens[argument.start].kind {
-        TokenKind::QuotedName(text) => Some(text.to_lowercase()),
-        TokenKind::Literal(pivot_advice::Value::Str(text)) => Some(text.to_lowercase()),
-        TokenKind::Word(word) => Some(word.to_lowercase()),
-        _ => None,
-    };
-    let is_unit = |text: &String| matches!(text.as_str(), "second" | "minute" | "hour" | "day" | "week");
-
-    let (unit, value) = match unit(first).filter(is_unit) {
-        Some(found) => (found, second),
-        None => (unit(second).filter(is_unit)?, first),
+    let (unit, value) = match unit_of(query, first) {
+        Some(unit) => (unit, second),
+        None => (unit_of(query, second)?, first),
     };
     let text = format!("truncate({}, {})", query.source(value.clone()), quoted(&unit));
     Some(RewrittenCall { text, end: call.end })
+}
+
+/// Returns the unit that times can be truncated to and that an argument names, or `None` if it names none.
+fn unit_of(query: &WrittenQuery<'_>, argument: &Range<usize>) -> Option<String> {
+    let unit = match &query.tokens[argument.start].kind {
+        TokenKind::QuotedName(text) => text.to_lowercase(),
+        TokenKind::Literal(pivot_advice::Value::Str(text)) => text.to_lowercase(),
+        TokenKind::Word(word) => word.to_lowercase(),
+        _ => return None,
+    };
+    matches!(unit.as_str(), "second" | "minute" | "hour" | "day" | "week").then_some(unit)
 }
 
 fn count_distinct(query: &WrittenQuery<'_>, call: &ForeignCall) -> Option<RewrittenCall> {

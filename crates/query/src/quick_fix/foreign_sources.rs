@@ -39,13 +39,10 @@ struct SourceNames<'t> {
 
 impl<'t> SourceNames<'t> {
     fn of(query: &WrittenQuery<'t>, clauses: &[WrittenClause]) -> SourceNames<'t> {
-        let first_of_path =
-            |at: &usize| query.is(at + 1, ".") && (*at == 0 || !query.tokens[at - 1].is_name_separator());
-        let in_source = |at: &usize| {
-            clauses.iter().any(|clause| clause.kind.has_source() && source_of(query, clause).contains(at))
-        };
         let all = 0..query.tokens.len();
-        let prefixes = all.clone().filter(|at| first_of_path(at) && !in_source(at));
+        let prefixes = all.clone().filter(|at| {
+            query.is(at + 1, ".") && begins_path(query, *at) && !is_in_source(query, clauses, *at)
+        });
         let taken = all.filter(|at| query.is_word(at + 1, "IN"));
         let mut names = SourceNames {
             from: String::new(),
@@ -85,6 +82,16 @@ impl<'t> SourceNames<'t> {
     }
 }
 
+/// Returns whether a token is not the continuation of a name with dots.
+fn begins_path(query: &WrittenQuery<'_>, at: usize) -> bool {
+    at == 0 || !query.tokens[at - 1].is_name_separator()
+}
+
+/// Returns whether a token is part of the source of a clause.
+fn is_in_source(query: &WrittenQuery<'_>, clauses: &[WrittenClause], at: usize) -> bool {
+    clauses.iter().any(|clause| clause.kind.has_source() && source_of(query, clause).contains(&at))
+}
+
 /// Returns whether a field stands behind the whole name of a source somewhere.
 fn uses_path(query: &WrittenQuery<'_>, name: &Range<usize>) -> bool {
     paths(query, name).next().is_some()
@@ -98,7 +105,7 @@ fn paths<'q>(query: &'q WrittenQuery<'_>, name: &'q Range<usize>) -> impl Iterat
         length > 1
             && *place != *name
             && query.is(place.end, ".")
-            && (place.start == 0 || !query.tokens[place.start - 1].is_name_separator())
+            && begins_path(query, place.start)
             && query.source(place.clone()) == query.source(name.clone())
     })
 }
@@ -156,23 +163,21 @@ fn name_end(query: &WrittenQuery<'_>, start: usize) -> Option<usize> {
         return Some(query.closing(start + 1)? + 1);
     }
 
-    let is_part = |at: usize| {
-        matches!(
-            query.tokens.get(at).map(|token| &token.kind),
-            Some(TokenKind::Word(_) | TokenKind::QuotedName(_))
-        ) || query.is(at, ".")
-            || query.is(at, "::")
-            || query.is(at, "@")
-            || query.is(at, "*")
-    };
-    if !is_part(start) {
+    if !is_name_part(query, start) {
         return None;
     }
     let mut end = start + 1;
-    while is_part(end) && query.touches_next(end - 1) {
+    while is_name_part(query, end) && query.touches_next(end - 1) {
         end += 1;
     }
     Some(end)
+}
+
+/// Returns whether a token may be part of the name of a source.
+fn is_name_part(query: &WrittenQuery<'_>, at: usize) -> bool {
+    let token = query.tokens.get(at).map(|token| &token.kind);
+    matches!(token, Some(TokenKind::Word(_) | TokenKind::QuotedName(_)))
+        || [".", "::", "@", "*"].iter().any(|symbol| query.is(at, symbol))
 }
 
 /// `FROM source`, `FROM source AS x`, `JOIN source x ON ..`: the alias stands first here.

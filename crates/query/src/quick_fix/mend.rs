@@ -63,10 +63,7 @@ fn explained(text: &str, found: Diagnostics, catalog: &Catalog, certainty: FixCe
 
         // Others within what is fixed follow from the mistake.
         for i in about.into_iter().filter(|i| *i != explained) {
-            let within = |wrong: &Diagnostic| {
-                fix.span.start <= wrong.span.start && wrong.span.end <= fix.span.end && wrong.edits.is_empty()
-            };
-            left[i].take_if(|wrong| within(wrong));
+            left[i].take_if(|wrong| follows_from_mistake(wrong, &fix));
         }
     }
     let mut list = Diagnostics::default();
@@ -83,6 +80,11 @@ fn is_about(wrong: &Diagnostic, fix: &QuickFix) -> bool {
         return false;
     }
     overlap || (touches && (wrong.span.is_empty() || fix.span.is_empty()))
+}
+
+/// Returns whether a finding without edits of its own lies within what is fixed.
+fn follows_from_mistake(wrong: &Diagnostic, fix: &QuickFix) -> bool {
+    fix.span.start <= wrong.span.start && wrong.span.end <= fix.span.end && wrong.edits.is_empty()
 }
 
 /// Says what a fix does in the place of a vaguer hint.

@@ -36,9 +36,11 @@ pub(super) fn at(query: &WrittenQuery<'_>, at: usize) -> Vec<QuickFix> {
         ("subtract timestamp", &in_seconds),
         ("add timestamp", &in_seconds),
     ];
-    let fix = |(about, written): (&'static str, &String)| {
-        let fix = QuickFix::new(query, at..at + 1, written.clone(), hint.clone());
-        QuickFix { about, ..fix }
-    };
-    fixes.into_iter().map(fix).collect()
+    fixes
+        .into_iter()
+        .map(|(about, written)| {
+            let fix = QuickFix::new(query, at..at + 1, written.clone(), hint.clone());
+            QuickFix { about, ..fix }
+        })
+        .collect()
 }

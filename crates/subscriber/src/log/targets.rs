@@ -134,10 +134,19 @@ impl LogTarget {
         self.tracepoint.get_or_init(|| {
             let location = SourceLocation { module: "", file: "", line: 0 };
             let target = self.name;
-            let constants = move |field: &str| target.filter(|_| field == "target").map(Value::str);
             let name = target.map_or_else(|| OTHER.to_owned(), |target| format!("{target}::log"));
-            Tracepoint::register_with(&name, &FIELDS, constants, location)
+            Tracepoint::register_with(
+                &name,
+                &FIELDS,
+                move |field| target.filter(|_| field == "target").map(Value::str),
+                location,
+            )
         })
+    }
+
+    /// Returns whether advice is woven at the target's records.
+    fn is_woven(&self) -> bool {
+        self.known_tracepoint().is_some_and(|tracepoint| tracepoint.is_woven())
     }
 
     /// Returns whether this stands for all targets beyond the limit.
@@ -148,9 +157,7 @@ impl LogTarget {
 
 /// Returns whether advice is woven at records of any target.
 pub(crate) fn any_woven() -> bool {
-    let is_woven =
-        |target: &LogTarget| target.known_tracepoint().is_some_and(|tracepoint| tracepoint.is_woven());
     let named = NAMED.read().unwrap_or_else(PoisonError::into_inner);
-    is_woven(LogTarget::other())
-        || named.as_ref().is_some_and(|named| named.by_name.values().any(|target| is_woven(target)))
+    LogTarget::other().is_woven()
+        || named.as_ref().is_some_and(|named| named.by_name.values().any(|target| target.is_woven()))
 }

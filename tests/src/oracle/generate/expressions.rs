@@ -44,6 +44,11 @@ fn boxed(expr: QueryExpr) -> Box<QueryExpr> {
     Box::new(expr)
 }
 
+/// Returns a literal of a whole number.
+fn whole_number(x: i64) -> QueryExpr {
+    QueryExpr::Literal(Value::I64(x))
+}
+
 impl ExpressionGenerator<'_> {
     /// An expression of a type.
     pub(crate) fn of(&mut self, ty: Type, depth: usize) -> QueryExpr {
@@ -389,12 +394,11 @@ impl ExpressionGenerator<'_> {
     /// A small number, from `least` on. Computed it may be below: then it is an error where it is evaluated, and not
     /// one of the text.
     fn number_of_part(&mut self, least: i64) -> QueryExpr {
-        let literal = |x| QueryExpr::Literal(Value::I64(x));
         match self.random.percent(70) {
-            true => literal(self.random.within(least, 3)),
+            true => whole_number(self.random.within(least, 3)),
             false => {
                 let (x, y) = (self.random.within(0, 3), self.random.within(0, 5));
-                QueryExpr::binary(BinaryOp::Subtract, literal(x), literal(y))
+                QueryExpr::binary(BinaryOp::Subtract, whole_number(x), whole_number(y))
             }
         }
     }

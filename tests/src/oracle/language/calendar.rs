@@ -1,5 +1,7 @@
 //! Points in time as text, by counting years and months one after the other.
 
+use std::ops::Range;
+
 /// Nanoseconds of a day.
 const DAY_NS: i128 = 86_400_000_000_000;
 
@@ -27,15 +29,19 @@ pub(crate) fn written(ns: i64) -> String {
 
 /// Reads what [`written`] writes; nothing else is a point in time here.
 pub(crate) fn read(text: &str) -> Option<i64> {
-    let number = |from: usize, to: usize| text.get(from..to)?.parse::<i128>().ok();
-    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
-    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
-    let fraction = number(20, 29)?;
+    let (year, month, day) = (number(text, 0..4)?, number(text, 5..7)?, number(text, 8..10)?);
+    let (hour, minute, second) = (number(text, 11..13)?, number(text, 14..16)?, number(text, 17..19)?);
+    let fraction = number(text, 20..29)?;
 
     let years = (1970..year).map(year_length).sum::<i128>() - (year..1970).map(year_length).sum::<i128>();
     let days = years + (1..month).map(|month| month_length(year, month)).sum::<i128>() + day - 1;
     let seconds = hour * 3_600 + minute * 60 + second;
     i64::try_from(days * DAY_NS + seconds * 1_000_000_000 + fraction).ok()
+}
+
+/// Returns the number that is written at a place of a text, or `None` if it is none.
+fn number(text: &str, place: Range<usize>) -> Option<i128> {
+    text.get(place)?.parse().ok()
 }
 
 fn is_leap(year: i128) -> bool {

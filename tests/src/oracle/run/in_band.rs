@@ -318,8 +318,10 @@ impl<'a> InBandRun<'a> {
     fn woven(&mut self, id: usize, event: &Event, tracepoint: &TracepointSpec) -> Vec<LinkedAdvice> {
         let mut woven = Vec::new();
         for linked in self.linked.iter().filter(|linked| linked.advice.tracepoint == event.tracepoint) {
-            let constant = |source| is_constant(source, id).then(|| observed(event, tracepoint, source));
-            match linked.clone().decide_constants(constant) {
+            let verdict = linked.clone().decide_constants(|source| {
+                is_constant(source, id).then(|| observed(event, tracepoint, source))
+            });
+            match verdict {
                 ConstantVerdict::Remaining(remaining) => {
                     self.constants.reduced |= remaining != *linked;
                     woven.push(remaining);
