@@ -253,9 +253,10 @@ impl Expected<'_> {
         let (first, end) = (windows.keys().next(), windows.values().map(|frame| frame.window_end_ns).max());
         let shown = first.zip(end).map_or(1.0, |(first, end)| (end - first) as f64 / 1e9);
         // Played agents do not say when they wove, so all time since the first window counts: that of windows without
-        // rows at the end too.
+        // rows at the end too. Without a window there is no time, and no row to compare.
         let completeness = frames.last.cumulative_completeness.as_ref();
-        let seconds = completeness.map_or(shown, |known| known.covered_ns as f64 / 1e9);
+        let covered = completeness.map_or(0.0, |known| known.covered_ns as f64 / 1e9);
+        let seconds = if windows.is_empty() { shown } else { covered };
         if seconds < shown {
             return Err(format!("{shown} seconds are shown, and {seconds} are covered"));
         }
