@@ -100,6 +100,11 @@ fn event(
             part.add(&emission, SampleDecision { weight, stratum: random.below(16) as u8 });
             (0, 1)
         }
+        Some(AdviceEffect::PackIncomplete(bag, rows)) => {
+            baggage.mark_incomplete(bag, &rows);
+            baggage.pack(bag, TemporalFilter::All, [rows]);
+            (1, 0)
+        }
         Some(AdviceEffect::Lose(bag, keep)) => {
             baggage.mark_lost(bag, keep);
             (1, 0)

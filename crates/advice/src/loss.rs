@@ -32,11 +32,16 @@ macro_rules! for_loss_kinds {
             away_ns: Nanoseconds("not run for"),
             /// Messages of requests with the query's tuples that went without them, because baggage must
             /// not leave to that peer.
-            held_back: Counted("message", "without baggage"),
+            held_back: Counted("message", "without baggage (see PIVOT_EGRESS)"),
             /// Rows of joins whose events happened when their request had been answered, as those of a worker
             /// that a request has started and that others use, too. They are there and right: what they are
             /// joined with happened before. But they may not be what was asked for.
             after_answer: Noted("row", "after the answer"),
+            /// Replies that left a server with tuples of the query and reached the caller without them, because
+            /// something on the way removed our header.
+            unreturned: Counted("call", "whose reply lost its baggage"),
+            /// Tuples that a server packed after the reply to its call had left, which no caller can see.
+            late: Counted("tuple", "packed after the reply"),
         }
     };
 }
@@ -68,6 +73,10 @@ macro_rules! define_loss_counts {
         #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
         pub struct LossCounts {
             $($(#[$doc])* pub $kind: u64,)*
+            /// Rows that a LEFT or ANTI join kept behind a reply that came without baggage, of a peer that may not run
+            /// Pivot at all. They are right unless such a reply turns out to have lost its baggage: no loss by
+            /// themselves.
+            pub undecided: u64,
         }
 
         impl LossKind {
@@ -86,6 +95,7 @@ macro_rules! define_loss_counts {
             /// Adds what another part of the result lacks.
             pub fn merge(&mut self, other: &LossCounts) {
                 $(self.$kind = self.$kind.saturating_add(other.$kind);)*
+                self.undecided = self.undecided.saturating_add(other.undecided);
             }
         }
     };
@@ -94,7 +104,12 @@ macro_rules! define_loss_counts {
 for_loss_kinds!(define_loss_counts);
 
 impl LossCounts {
-    /// Whether nothing is missing.
+    /// Counts the undecided rows as uncertain: a reply before them has lost its baggage.
+    pub fn settle_undecided(&mut self) {
+        self.uncertain = self.uncertain.saturating_add(std::mem::take(&mut self.undecided));
+    }
+
+    /// Whether nothing is missing, as far as anybody knows.
     pub fn is_zero(&self) -> bool {
         self.by_kind().all(|(kind, amount)| amount == 0 || matches!(kind.unit, LossUnit::Noted(..)))
     }

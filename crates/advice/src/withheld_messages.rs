@@ -20,3 +20,8 @@ pub struct WithheldMessages {
     /// Number of messages since the process began.
     pub messages: u64,
 }
+
+/// Returns what an operator is told of a host that baggage must not leave to.
+pub fn held_back_remark(host: &str) -> String {
+    format!("baggage for {host} was held back: PIVOT_EGRESS={host} lets it go")
+}

@@ -290,6 +290,22 @@ impl Baggage {
         }
     }
 
+    /// Notes that something that happened before is missing.
+    pub fn mark_partial(&mut self) {
+        self.branch_mut().partial = true;
+    }
+
+    /// Notes that a reply came back without the baggage of its call, and that nobody knows whether it had any.
+    pub fn note_bare_reply(&mut self) {
+        self.branch_mut().has_bare_reply = true;
+    }
+
+    /// Whether a reply came back without the baggage of its call, so that something may be missing if it had any.
+    #[inline]
+    pub fn has_bare_reply(&self) -> bool {
+        self.branch().is_some_and(|branch| branch.has_bare_reply)
+    }
+
     /// Returns how many instances the branch carries that other branches may hold too.
     pub fn instance_count(&self) -> usize {
         self.branch().map_or(0, |branch| branch.frozen.len())

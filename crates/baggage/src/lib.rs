@@ -46,7 +46,7 @@
 //!   left behind), `reply.rs` (calls).
 //! - `carry/`: the baggage of the request that runs here. `current.rs` (of a thread), `future.rs`,
 //!   `ending.rs` (of a branch that ends elsewhere), `thread.rs`, `fan.rs`, `traced.rs` (messages),
-//!   `carried_request.rs` (of a span), `leaks.rs`, `withheld_counts.rs`.
+//!   `carried_request.rs` (of a span), `leaks.rs`, `withheld_counts.rs`, `reply_ledger.rs`.
 //! - `losses.rs` (what was lost, by cause), `error.rs` (why bytes were refused).
 
 pub mod baggage;
@@ -66,6 +66,7 @@ pub use carry::ending::{self, BranchEnding, carried};
 pub use carry::fan::{self, Fan};
 pub use carry::future::{self, CarriedFuture, ForkedFuture, FutureExt, InBaggage, carried_future, forked};
 pub use carry::leaks::{self, Leak, LeakKind, leaks};
+pub use carry::reply_ledger;
 pub use carry::thread;
 pub use carry::traced::{self, Traced};
 pub use carry::withheld_counts::{self, WithheldMessages, withheld_messages};
@@ -77,6 +78,7 @@ pub use format::bags::bag::{self, Bag, ChosenTuple, MergeOutcome};
 pub use format::bags::bag_rows::{BagRows, CheckedRows};
 pub use format::bags::encoded_states::AddedNumber;
 pub use format::bags::value::ValueRef;
+pub use format::call_tag::{self, CallTag};
 pub use format::envelope::{self, MAX_BYTES};
 pub use format::message_budget::{DEFAULT_BUDGET, HARD_LIMIT, budget_bytes, set_budget_bytes};
 pub use format::query_byte_budgets::set_query_budgets;

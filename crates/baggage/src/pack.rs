@@ -98,6 +98,16 @@ impl Baggage {
         }
     }
 
+    /// Marks a grouped bag as incomplete: rows that belong into it may be missing, because whoever packed them did
+    /// not see all that happened before. `shape` has the number of keys and the aggregates of its rows.
+    pub fn mark_incomplete(&mut self, key: BagKey, shape: &Groups) {
+        let is_known = self.branch().is_some_and(|branch| branch.partial || branch.is_cut(key));
+        if !is_known {
+            // A cut above every hash: it leaves nothing behind, and says that something is missing.
+            self.add(key, Bag::Grouped { rows: shape.empty_like(), cut: Some(u64::MAX) });
+        }
+    }
+
     /// Adds rows to a grouped bag.
     fn pack_groups(&mut self, key: BagKey, rows: &Groups) {
         if rows.is_empty() {

@@ -1,6 +1,8 @@
 //! The lists of queries and of agents that the frontend keeps, as data: converted from the wire, not yet drawn.
 
-use pivot_advice::{LossCounts, QueryBudget, QueryCost, QueryState, RuledOutTracepoints, WithheldMessages};
+use pivot_advice::{
+    LossCounts, PeerReplies, QueryBudget, QueryCost, QueryState, RuledOutTracepoints, WithheldMessages,
+};
 use pivot_protocol::{from_wire, wire};
 
 /// An installed query, as the frontend saw it when it was asked.
@@ -31,6 +33,10 @@ pub(crate) struct ListedQuery {
     pub(crate) recent_ns: i64,
     /// The budget that it asks for with `WITHIN`; empty if it asks for nothing.
     pub(crate) asked: QueryBudget,
+    /// Peers whose replies lost its tuples on the way.
+    pub(crate) unreturned_from: Vec<String>,
+    /// Hosts that no baggage may leave to, if its tuples were held back.
+    pub(crate) held_back_for: Vec<String>,
 }
 
 /// Why a query is not woven at one tracepoint of one agent.
@@ -91,6 +97,10 @@ pub(crate) struct ListedAgent {
     pub(crate) converged: bool,
     /// Messages that it sent without baggage.
     pub(crate) withheld: Vec<WithheldMessages>,
+    /// How the replies of each peer came to calls that it sent with baggage.
+    pub(crate) peers: Vec<PeerReplies>,
+    /// Calls with baggage that were cancelled or never answered.
+    pub(crate) unanswered: u64,
     pub(crate) losses: ProcessLosses,
 }
 
@@ -139,6 +149,8 @@ impl ListedQuery {
             agents: found.agents.into_iter().map(QueryOnAgent::from_wire).collect(),
             recent_ns: found.recent_ns,
             asked: found.asked.as_ref().map(from_wire::query_budget).unwrap_or_default(),
+            unreturned_from: found.unreturned_from,
+            held_back_for: found.held_back_for,
         }
     }
 }
@@ -179,6 +191,8 @@ impl ListedAgent {
             last_heard_ns: found.last_heard_ns,
             converged: found.converged,
             withheld: found.held_back.into_iter().map(from_wire::withheld_messages).collect(),
+            peers: found.peers.into_iter().map(from_wire::peer_replies).collect(),
+            unanswered: found.lost.unwrap_or_default().unanswered,
             losses: ProcessLosses::from_wire(found.lost.unwrap_or_default()),
         }
     }
@@ -186,8 +200,8 @@ impl ListedAgent {
 
 impl ProcessLosses {
     fn from_wire(found: wire::Lost) -> ProcessLosses {
-        let wire::Lost { skipped, duplicate, foreign, mismatched, overflowed, malformed, unsigned, outside } =
-            found;
+        let wire::Lost { skipped, duplicate, foreign, mismatched, overflowed, .. } = found;
+        let wire::Lost { malformed, unsigned, outside, .. } = found;
         ProcessLosses { skipped, duplicate, foreign, mismatched, overflowed, malformed, unsigned, outside }
     }
 }

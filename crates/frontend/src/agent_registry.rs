@@ -8,10 +8,10 @@
 //! Reports carry a sequence per incarnation, from 1 without gaps. [`AgentSession::accept`] merges each
 //! once: what is resent after a reconnect is acknowledged again and ignored, and a gap is refused.
 
-use crate::agent_report::AgentLosses;
+use crate::agent_report::{AgentLosses, AgentReport};
 use crate::time_range::TimeRange;
 use crate::wanted_advice::AgentCommand;
-use pivot_advice::{Exports, QueryStatus, WeaveProblem, WithheldMessages};
+use pivot_advice::{Exports, PeerReplies, QueryStatus, WeaveProblem, WithheldMessages};
 use pivot_query::Catalog;
 use std::collections::{BTreeMap, HashMap};
 use tokio::sync::mpsc;
@@ -22,6 +22,9 @@ pub(crate) type Outbox = mpsc::Sender<Result<AgentCommand, Status>>;
 
 /// The most agents that are remembered after they have gone.
 const MAX_GONE: usize = 1000;
+
+/// The most entries kept of an agent's list of hosts that it sent messages without baggage to.
+const MAX_WITHHELD: usize = 100;
 
 /// The most exports that are kept of one agent.
 const MAX_EXPORTS: usize = 100_000;
@@ -110,6 +113,8 @@ pub(crate) struct AgentSession {
     pub(crate) statuses: Vec<QueryStatus>,
     /// Messages that it sent without baggage.
     pub(crate) withheld: Vec<WithheldMessages>,
+    /// How the replies of each peer came.
+    pub(crate) peers: Vec<PeerReplies>,
     /// Losses that belong to no query.
     pub(crate) losses: AgentLosses,
     /// The end of the windows whose rows it has all reported.
@@ -182,6 +187,17 @@ impl AgentSession {
         if self.outbox.as_ref().is_some_and(|outbox| outbox.try_send(Ok(command)).is_err()) {
             self.outbox = None;
         }
+    }
+
+    /// Takes over what a report that is merged says of the process as a whole.
+    pub(crate) fn note_report(&mut self, report: &AgentReport) {
+        self.watermark_ns = self.watermark_ns.max(report.watermark_ns);
+        // Of an agent that does not say it, rows are known up to the end of its window.
+        let cut_ns = if report.cut_ns > 0 { report.cut_ns } else { report.window.end_ns };
+        self.cut_ns = self.cut_ns.max(cut_ns);
+
+        self.withheld = report.withheld.iter().take(MAX_WITHHELD).cloned().collect();
+        self.peers = report.peers.iter().take(MAX_WITHHELD).cloned().collect();
     }
 
     /// Decides what becomes of a report, and remembers the sequence if the report is to be merged.
@@ -258,6 +274,7 @@ impl AgentRegistry {
             problems: Vec::new(),
             statuses: Vec::new(),
             withheld: Vec::new(),
+            peers: Vec::new(),
             losses: known.as_ref().map(|known| known.losses).unwrap_or_default(),
             watermark_ns: known.as_ref().map_or(0, |known| known.watermark_ns),
             cut_ns: known.as_ref().map_or(0, |known| known.cut_ns),

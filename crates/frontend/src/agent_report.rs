@@ -4,8 +4,8 @@
 
 use crate::time_range::TimeRange;
 use pivot_advice::{
-    Groups, LossCounts, QueryCost, QueryId, QueryStatus, SampledGroups, WeaveProblem, WithheldMessages,
-    WovenTime,
+    Groups, LossCounts, PeerReplies, QueryCost, QueryId, QueryStatus, SampledGroups, WeaveProblem,
+    WithheldMessages, WovenTime,
 };
 
 /// The events of one process in one window.
@@ -20,6 +20,10 @@ pub(crate) struct AgentReport {
     pub(crate) cut_ns: i64,
     /// Messages that the process sent without baggage, since it began.
     pub(crate) withheld: Vec<WithheldMessages>,
+    /// How the replies of each peer came, since the process began.
+    pub(crate) peers: Vec<PeerReplies>,
+    /// Tags and peers of replies that came without the baggage of their call.
+    pub(crate) bare: Vec<(u64, String)>,
     /// One part for each query that has something to say.
     pub(crate) parts: Vec<DecodedQueryReport>,
 }
@@ -34,6 +38,8 @@ pub(crate) struct DecodedQueryReport {
     pub(crate) cost: QueryCost,
     /// When the query was woven in the process, if the report says so.
     pub(crate) woven: Option<WovenTime>,
+    /// Tags of calls whose replies left the process with new tuples of the query.
+    pub(crate) left: Vec<u64>,
     /// The groups; `None` if they could not be decoded.
     pub(crate) groups: Option<ReportedGroups>,
 }
@@ -68,6 +74,8 @@ pub(crate) struct AgentLosses {
     pub(crate) unsigned: u64,
     /// Packs, unpacks and joins outside any request.
     pub(crate) outside: u64,
+    /// Calls with baggage that were cancelled or never answered. Nothing is missing for that.
+    pub(crate) unanswered: u64,
 }
 
 /// The answer of an agent to the advice that it was sent.

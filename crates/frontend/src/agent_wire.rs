@@ -6,8 +6,9 @@
 use crate::agent_registry::AgentIdentity;
 use crate::agent_report::{AgentLosses, AgentReport, DecodedQueryReport, ReportedGroups, WovenNotice};
 use crate::time_range::TimeRange;
+use crate::unreturned_replies::MAX_TAGS;
 use crate::wanted_advice::{AgentCommand, WantedAdvice};
-use pivot_advice::{Exports, Groups, SampledGroups};
+use pivot_advice::{Exports, Groups, LossCounts, SampledGroups};
 use pivot_protocol::{ProtocolError, from_wire, to_wire, wire};
 
 /// Decodes who an agent is.
@@ -29,6 +30,8 @@ pub(crate) fn agent_report(report: wire::Report) -> AgentReport {
         watermark_ns: report.watermark_ns,
         cut_ns: report.cut_ns,
         withheld: report.held_back.into_iter().map(from_wire::withheld_messages).collect(),
+        peers: report.peers.into_iter().map(from_wire::peer_replies).collect(),
+        bare: report.bare.into_iter().map(|bare| (bare.tag, bare.peer)).collect(),
         parts: report.parts.into_iter().filter_map(report_part).collect(),
     }
 }
@@ -38,9 +41,10 @@ fn report_part(part: wire::Part) -> Option<DecodedQueryReport> {
         query: from_wire::query_id(part.query).ok()?,
         emitted: part.emitted,
         groups: reported_groups(&part).ok(),
-        loss: from_wire::loss(part.loss),
+        loss: LossCounts { undecided: part.undecided, ..from_wire::loss(part.loss) },
         cost: from_wire::cost(part.cost),
         woven: part.woven.map(from_wire::woven_time),
+        left: part.left.into_iter().take(MAX_TAGS).collect(),
     })
 }
 
@@ -75,9 +79,20 @@ pub(crate) fn woven_notice(woven: wire::Woven) -> WovenNotice {
 
 /// Decodes what an agent has lost whatever the query.
 pub(crate) fn losses(lost: wire::Lost) -> AgentLosses {
-    let wire::Lost { skipped, duplicate, foreign, mismatched, overflowed, malformed, unsigned, outside } =
-        lost;
-    AgentLosses { skipped, duplicate, foreign, mismatched, overflowed, malformed, unsigned, outside }
+    let wire::Lost { skipped, duplicate, foreign, mismatched, overflowed, .. } = lost;
+    let wire::Lost { malformed, unsigned, outside, unanswered, .. } = lost;
+
+    AgentLosses {
+        skipped,
+        duplicate,
+        foreign,
+        mismatched,
+        overflowed,
+        malformed,
+        unsigned,
+        outside,
+        unanswered,
+    }
 }
 
 /// Encodes a command to an agent.

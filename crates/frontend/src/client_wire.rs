@@ -9,11 +9,14 @@ use crate::installed_query::InstalledQuery;
 use crate::kept_frames::{ComputedFrame, FrameSelection, ResultWithTable};
 use crate::select::{ResultColumn, ResultRow, other_row};
 use crate::state::FrontendState;
-use pivot_advice::{QueryBudget, QueryId};
+use pivot_advice::{QueryBudget, QueryId, WithheldReason};
 use pivot_protocol::wire::{self, results_request::Wanted};
 use pivot_protocol::{ProtocolError, from_wire, to_wire};
 use pivot_query::{Catalog, CompileOptions, Diagnostic, Diagnostics, OutputPlan, Severity};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// The most hosts that are named whose baggage was held back.
+const MAX_HELD_BACK_HOSTS: usize = 8;
 
 /// A parameter of a query whose value cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -176,7 +179,18 @@ pub(crate) fn query(query: &InstalledQuery, registry: &AgentRegistry, now_ns: i6
         agents: agent_statuses(query, registry, now_ns),
         recent_ns: recent_ns(definition.installed_ns, now_ns),
         asked: asked_budget(definition.program.settings.budget),
+        unreturned_from: query.unreturned.peers().into_iter().map(str::to_owned).collect(),
+        held_back_for: if cumulative.loss.held_back > 0 { held_back_hosts(registry) } else { Vec::new() },
     }
+}
+
+/// Returns the hosts to which agents must not send baggage and would have, in order.
+fn held_back_hosts(registry: &AgentRegistry) -> Vec<String> {
+    let withheld = registry.iter().flat_map(|(_, agent)| &agent.withheld);
+    let not_allowed =
+        withheld.filter(|held| held.reason == WithheldReason::NotAllowed && !held.host.is_empty());
+    let hosts: BTreeSet<&str> = not_allowed.map(|held| held.host.as_str()).collect();
+    hosts.into_iter().take(MAX_HELD_BACK_HOSTS).map(str::to_owned).collect()
 }
 
 /// Encodes what a query asks for with `WITHIN`, or returns `None` if it asks for nothing.
@@ -264,14 +278,26 @@ pub(crate) fn agent(agent: &AgentSession, state: &FrontendState) -> wire::Agent 
         // An agent that has gone weaves nothing, whatever it said last.
         converged: agent.is_connected() && state.has_converged(agent.woven),
         held_back: agent.withheld.iter().map(to_wire::withheld_messages).collect(),
+        peers: agent.peers.iter().map(to_wire::peer_replies).collect(),
         lost: Some(losses(agent.losses)),
     }
 }
 
 fn losses(losses: AgentLosses) -> wire::Lost {
-    let AgentLosses { skipped, duplicate, foreign, mismatched, overflowed, malformed, unsigned, outside } =
-        losses;
-    wire::Lost { skipped, duplicate, foreign, mismatched, overflowed, malformed, unsigned, outside }
+    let AgentLosses { skipped, duplicate, foreign, mismatched, overflowed, .. } = losses;
+    let AgentLosses { malformed, unsigned, outside, unanswered, .. } = losses;
+
+    wire::Lost {
+        skipped,
+        duplicate,
+        foreign,
+        mismatched,
+        overflowed,
+        malformed,
+        unsigned,
+        outside,
+        unanswered,
+    }
 }
 
 /// The connected agents that export one tracepoint.

@@ -164,10 +164,11 @@ mod tests {
             emitted: 1,
             loss: LossCounts::default(),
             cost: QueryCost::default(),
+            left: vec![],
             woven: None,
             groups: None,
         };
-        found.merge_report(1, window, &groups, &part, 1);
+        found.merge_report(1, window, &mut groups, &part, 1);
         state.tick(i64::MAX);
     }
 

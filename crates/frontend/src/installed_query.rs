@@ -12,6 +12,7 @@ use crate::cost_ledger::CostLedger;
 use crate::covered_time::RangeCoverage;
 use crate::kept_frames::{Frame, KeptFrames, ResultOnDemand, ResultScope};
 use crate::time_range::TimeRange;
+use crate::unreturned_replies::{BareReplies, UnreturnedReplies};
 use crate::window_groups::WindowGroups;
 use crate::windows::{ClosedWindow, QueryWindows, UnreportedWindows, WindowCloseRules};
 use pivot_advice::{Advice, QueryId};
@@ -57,6 +58,8 @@ pub(crate) struct InstalledQuery {
     pub(crate) definition: QueryDefinition,
     windows: QueryWindows,
     pub(crate) costs: CostLedger,
+    /// Replies that lost its tuples on the way.
+    pub(crate) unreturned: UnreturnedReplies,
     pub(crate) frames: KeptFrames,
     /// Number of clients that read its frames.
     pub(crate) readers: u32,
@@ -92,6 +95,7 @@ impl InstalledQuery {
             definition,
             windows: QueryWindows::new(&shape, unreported),
             costs: CostLedger::default(),
+            unreturned: UnreturnedReplies::default(),
             frames: KeptFrames::new(),
             readers: 0,
             removed: None,
@@ -159,10 +163,13 @@ impl InstalledQuery {
         &mut self,
         incarnation: u64,
         window: TimeRange,
-        groups: &WindowGroups,
+        groups: &mut WindowGroups,
         part: &DecodedQueryReport,
         now_ns: i64,
     ) {
+        if self.unreturned.any() {
+            groups.loss.settle_undecided();
+        }
         self.costs.charge(incarnation, part.cost, groups, now_ns);
         if self.finished_ns.is_some() {
             return;
@@ -194,6 +201,32 @@ impl InstalledQuery {
             let instant = TimeRange { start_ns: at_ns, end_ns: at_ns.saturating_add(1) };
             self.windows.open(instant.aligned_to(self.every_ns()));
         }
+    }
+
+    /// Notes replies that left a server with its tuples: some may be known to have arrived without.
+    pub(crate) fn match_left(&mut self, left: &[u64], bare: &BareReplies, window: TimeRange) {
+        let lost = left.iter().filter(|tag| self.unreturned.add_left(**tag, bare)).count();
+        self.lose_replies(lost as u64, window);
+    }
+
+    /// Notes a reply that arrived without baggage: it may be known to have left with tuples of the query.
+    pub(crate) fn match_bare(&mut self, tag: u64, peer: &str, window: TimeRange) {
+        let is_lost = self.unreturned.add_bare(tag, peer);
+        self.lose_replies(u64::from(is_lost), window);
+    }
+
+    /// Counts calls whose replies lost its tuples. From the first on, rows that were kept behind replies without
+    /// baggage are uncertain, those of windows that were shown included.
+    fn lose_replies(&mut self, calls: u64, window: TimeRange) {
+        if calls == 0 || self.finished_ns.is_some() {
+            return;
+        }
+
+        self.windows.settle_undecided(|| self.frames.drop_cumulative());
+        let mut lost = WindowGroups::new(&self.windows.cumulative().groups);
+        lost.loss.unreturned = calls;
+        let window = window.aligned_to(self.every_ns());
+        self.windows.add(window, &lost, || self.frames.drop_cumulative());
     }
 
     /// Makes the frames that are due: of the windows that close now, and the last one.

@@ -38,7 +38,7 @@
 //! * running: `options`, `server`, `shared_state` (the lock, and what happens outside it)
 //! * agents: `agents_service`, `agent_wire` (wire form), `agent_report`, `agent_registry`, `wanted_advice`
 //! * queries: `state`, `compilation`, `convergence`, `installed_query`, `cost_ledger`
-//! * merging: `window_groups`, `windows`, `time_range`
+//! * merging: `window_groups`, `windows`, `time_range`, `unreturned_replies`
 //! * results: `kept_frames`, `select`, `finished_groups`, `estimate` (samples), `evaluated_rows`, `column_role`,
 //!   `unify_column`
 //! * clients: `clients_service`, `client_wire` (wire form), `frame_stream`
@@ -68,6 +68,7 @@ mod shared_state;
 mod state;
 mod time_range;
 mod unify_column;
+mod unreturned_replies;
 mod wanted_advice;
 mod window_groups;
 mod windows;

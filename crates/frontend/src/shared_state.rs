@@ -252,6 +252,7 @@ mod tests {
             query: id,
             emitted: 1,
             loss: LossCounts::default(),
+            left: vec![],
             cost: QueryCost::default(),
             woven: None,
             groups: Some(ReportedGroups { exact: Some(groups), ..Default::default() }),
@@ -264,6 +265,8 @@ mod tests {
             watermark_ns,
             cut_ns: watermark_ns,
             withheld: vec![],
+            peers: vec![],
+            bare: vec![],
             parts: vec![part],
         };
         assert_eq!(shared.lock().merge_report(connection, report, window.end_ns), SequenceCheck::Next);

@@ -24,6 +24,7 @@ use crate::installed_query::InstalledQuery;
 use crate::options::FrontendOptions;
 use crate::select::ResultColumn;
 use crate::time_range::TimeRange;
+use crate::unreturned_replies::BareReplies;
 use crate::wanted_advice::{AgentCommand, WantedAdvice};
 use crate::window_groups::WindowGroups;
 use pivot_advice::{Advice, Exports, QueryId, QueryState};
@@ -34,9 +35,6 @@ use tokio::sync::Notify;
 
 /// The longest window that agents report.
 const LONGEST_WINDOW_NS: i64 = 1_000_000_000;
-
-/// The most entries kept of an agent's list of hosts that it sent messages without baggage to.
-const MAX_WITHHELD: usize = 100;
 
 /// The most queries at once, those included whose frames are still kept; these make room for new queries.
 const MAX_QUERIES: usize = 1000;
@@ -57,6 +55,8 @@ pub(crate) struct FrontendState {
     tracepoints_changed: Arc<Notify>,
     /// By number: the active queries, and those whose frames are still kept.
     queries: BTreeMap<u32, InstalledQuery>,
+    /// Replies that came without baggage, to be matched with what servers say has left.
+    bare_replies: BareReplies,
     /// The number that tells this frontend's queries from those of other frontends.
     frontend: u32,
     /// The number of the query that was installed last.
@@ -100,6 +100,7 @@ impl FrontendState {
             exports_version: 0,
             tracepoints_changed: Arc::default(),
             queries: BTreeMap::new(),
+            bare_replies: BareReplies::default(),
             // Without randomness there is still the time.
             frontend: getrandom::u32().unwrap_or(now_ns as u32),
             last_number: 0,
@@ -210,15 +211,11 @@ impl FrontendState {
         }
 
         if check == SequenceCheck::Next {
-            agent.watermark_ns = agent.watermark_ns.max(report.watermark_ns);
-            // Of an agent that does not say it, rows are known up to the end of its window.
-            let cut_ns = if report.cut_ns > 0 { report.cut_ns } else { report.window.end_ns };
-            agent.cut_ns = agent.cut_ns.max(cut_ns);
-            agent.withheld = report.withheld;
-            agent.withheld.truncate(MAX_WITHHELD);
+            agent.note_report(&report);
             for part in &report.parts {
                 self.merge_part(connection.incarnation, report.window, part, now_ns);
             }
+            self.find_unreturned(&report.bare, report.window);
         }
 
         // Behind the merge, since the agent forgets what is acknowledged. A duplicate is acknowledged too: it
@@ -235,8 +232,20 @@ impl FrontendState {
         let query = self.queries.get_mut(&part.query.number);
         let Some(query) = query.filter(|query| query.definition.id == part.query) else { return };
 
-        let groups = WindowGroups::from_report(&query.cumulative().groups, part);
-        query.merge_report(incarnation, window, &groups, part, now_ns);
+        let mut groups = WindowGroups::from_report(&query.cumulative().groups, part);
+        query.merge_report(incarnation, window, &mut groups, part, now_ns);
+        query.match_left(&part.left, &self.bare_replies, window);
+    }
+
+    /// Finds calls whose replies left their servers with tuples of a query and came to their callers without.
+    fn find_unreturned(&mut self, bare: &[(u64, String)], window: TimeRange) {
+        for (tag, peer) in bare {
+            if self.bare_replies.add(*tag, peer) {
+                for query in self.queries.values_mut() {
+                    query.match_bare(*tag, peer, window);
+                }
+            }
+        }
     }
 
     /// Takes what a compilation rests on.
@@ -558,17 +567,29 @@ mod tests {
         }
 
         fn report_part(&mut self, sequence: u64, start_ns: i64, part: wire::Part) -> SequenceCheck {
+            self.report_with(sequence, start_ns, part, vec![])
+        }
+
+        fn report_with(
+            &mut self,
+            sequence: u64,
+            start_ns: i64,
+            part: wire::Part,
+            bare: Vec<wire::BareReply>,
+        ) -> SequenceCheck {
             let id = self.state.query(self.query).unwrap().definition.id;
             let part = wire::Part { query: Some(to_wire::query_id(id)), ..part };
+
             let report = wire::Report {
                 sequence,
                 window_start_ns: start_ns,
                 window_end_ns: start_ns + SECOND,
                 parts: vec![part],
+                bare,
                 delay_ns: 0,
                 watermark_ns: start_ns + SECOND,
-                held_back: vec![],
                 cut_ns: start_ns + SECOND,
+                ..Default::default()
             };
             self.state.merge_report(self.connection, agent_report(report), start_ns + SECOND)
         }
@@ -705,6 +726,41 @@ mod tests {
 
         let found = frame.completeness.unwrap();
         assert_eq!((found.other, found.partial, found.emitted), (40, true, 43));
+    }
+
+    #[tokio::test]
+    async fn a_reply_that_left_with_tuples_and_arrived_without_makes_absences_uncertain() {
+        let mut fixture = fixture();
+        let rows = to_wire::groups(&groups(&[(&[Value::str("a")], 2)]));
+        let kept = |undecided, left| wire::Part {
+            groups: rows.clone(),
+            emitted: 2,
+            undecided,
+            left,
+            ..Default::default()
+        };
+        let uncertain = |frame: &wire::Frame| {
+            let found = frame.completeness.unwrap();
+            (found.partial, found.loss.unwrap().uncertain, found.loss.unwrap().unreturned)
+        };
+
+        // A service without Pivot: one end alone tells of its replies.
+        let bare = |tag, peer: &str| wire::BareReply { tag, peer: peer.to_owned() };
+        fixture.report_with(1, SECOND, kept(2, vec![]), vec![bare(7, "plain:80")]);
+        assert_eq!(uncertain(&fixture.frames(2 * SECOND).await[0]), (false, 0, 0));
+
+        // A call that was cancelled: the other end alone does. Then both tell of one.
+        fixture.report_with(2, 2 * SECOND, kept(3, vec![8, 9]), vec![]);
+        assert_eq!(uncertain(&fixture.frames(3 * SECOND).await[0]), (false, 0, 0));
+        fixture.report_with(3, 3 * SECOND, kept(4, vec![]), vec![bare(9, "store:80"), bare(7, "plain:80")]);
+
+        let frames = fixture.frames(4 * SECOND).await;
+        let found: Vec<_> = frames.iter().map(|frame| (frame.revision, uncertain(frame))).collect();
+        assert_eq!(found, [(1, (true, 2, 0)), (1, (true, 3, 0)), (0, (true, 4, 1))]);
+        let cumulative = frames[2].cumulative_completeness.unwrap();
+        assert_eq!((cumulative.partial, cumulative.loss.unwrap().uncertain), (true, 9));
+        let query = fixture.state.query(fixture.query).unwrap();
+        assert_eq!(query.unreturned.peers().into_iter().collect::<Vec<_>>(), ["store:80"]);
     }
 
     #[tokio::test]

@@ -132,7 +132,7 @@ impl WindowGroups {
     /// Whether there is nothing to tell: no rows, and no loss.
     pub(crate) fn is_empty(&self) -> bool {
         let has_rows = !self.groups.is_empty() || self.is_sampled() || !self.other.is_empty();
-        !has_rows && self.emitted == 0 && self.loss.is_zero()
+        !has_rows && self.emitted == 0 && self.loss == LossCounts::default()
     }
 }
 

@@ -237,6 +237,19 @@ impl QueryWindows {
         })
     }
 
+    /// Counts the undecided rows of all windows as uncertain. Windows that were shown are revised. About
+    /// `before_cumulative_changes` see [`QueryWindows::add`].
+    pub(crate) fn settle_undecided(&mut self, before_cumulative_changes: impl FnOnce()) {
+        for window in self.windows.values_mut().filter(|window| window.groups.loss.undecided > 0) {
+            Arc::make_mut(&mut window.groups).loss.settle_undecided();
+            window.late |= window.closed;
+        }
+        if self.cumulative.loss.undecided > 0 {
+            before_cumulative_changes();
+            Arc::make_mut(&mut self.cumulative).loss.settle_undecided();
+        }
+    }
+
     /// Closes the windows that are due, and returns them and those that late data has changed, in the
     /// order of their starts. About `before_cumulative_changes` see [`QueryWindows::add`].
     pub(crate) fn close_due(

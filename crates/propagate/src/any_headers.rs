@@ -77,7 +77,7 @@ impl ClientLayer {
     /// with the name and the value of at most one header. Returns what the headers of the reply are read with.
     pub fn put(&self, host: &str, set: impl FnMut(&'static str, &str)) -> AwaitedReply {
         let mut headers = HeaderMap::new();
-        let awaited = self.send_without_trailers(&mut headers, Some(host), 0);
+        let awaited = self.send_without_trailers(&mut headers, Some(host), 0, || host.to_owned());
         put_all(&headers, set);
         AwaitedReply(awaited)
     }
@@ -91,7 +91,7 @@ pub struct AwaitedReply(AwaitedBranch);
 impl AwaitedReply {
     /// Joins what the reply brings back into the current request. `get` returns the value of the header with a name.
     pub fn take(mut self, get: impl FnMut(&'static str) -> Option<Vec<u8>>) {
-        self.0.join(&mut taken(get));
+        self.0.join_head(&mut taken(get), false);
     }
 }
 

@@ -15,18 +15,25 @@
 //!
 //! Every call is a branch of its own, and so is every attempt of a call that is repeated: put the layer
 //! inside of any layer that retries. The branch joins the request that polls the future and the body of
-//! the reply. A body that is not read to its end loses what its trailers carry; so does a reply that
-//! never comes.
+//! the reply.
+//!
+//! | the call | what happened at the peer |
+//! |---|---|
+//! | is cancelled, or never answered | did not happen before what follows; the call is counted |
+//! | is answered without baggage, by a peer that has returned some before | is lost: the request is partial |
+//! | is answered without baggage, by any other peer | is nothing, if the peer does not run Pivot; both ends together can tell, see [`reply_ledger`] |
+//! | is answered, and the body is dropped before the trailers with the baggage | like a reply without baggage |
 
 use crate::call_tracepoints::{self, CallEnd, CallHead, OpenCall};
 use crate::egress::Egress;
 use crate::header::{self, HeaderKind, InsertedBranch};
 use crate::header_room::HeaderRoom;
 use crate::signing_key::SigningKey;
-use http::header::TE;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
+use http::header::{CONTENT_LENGTH, TE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
+use pivot_baggage::reply_ledger::{self, BareReply};
 use pivot_baggage::withheld_counts::{WithheldReason, note_withheld};
 use pivot_baggage::{PendingReply, current};
 use std::future::Future;
@@ -109,7 +116,7 @@ impl ClientLayer {
     fn send(&self, headers: &mut HeaderMap, uri: &Uri) -> AwaitedBranch {
         let target_bytes = uri.path_and_query().map_or(0, |path| path.as_str().len())
             + uri.authority().map_or(0, |authority| authority.as_str().len());
-        let reply = self.send_without_trailers(headers, uri.host(), target_bytes);
+        let reply = self.send_without_trailers(headers, uri.host(), target_bytes, || self.peer_of(uri));
 
         // HTTP servers send trailers only to clients that ask for them, and a reply that streams has
         // nowhere else to put what its body packs. gRPC always has trailers.
@@ -122,12 +129,13 @@ impl ClientLayer {
     }
 
     /// Adds baggage to a request whose reply may bring it back in headers, if this host may have it and there is room
-    /// beside the other headers and a URI of so many bytes.
+    /// beside the other headers and a URI of so many bytes. `peer` names who is called, for the counts of replies.
     pub(crate) fn send_without_trailers(
         &self,
         headers: &mut HeaderMap,
         host: Option<&str>,
         target_bytes: usize,
+        peer: impl FnOnce() -> String,
     ) -> AwaitedBranch {
         // While no query packs anything, a call costs one load here.
         if !current::fork_would_carry() {
@@ -150,7 +158,7 @@ impl ClientLayer {
                 self.send_bridge(headers, room, host);
                 AwaitedBranch(None)
             }
-            BaggageReturn::RoundTrip => self.send_branch(headers, room, host),
+            BaggageReturn::RoundTrip => self.send_branch(headers, room, host, peer),
         }
     }
 
@@ -165,13 +173,21 @@ impl ClientLayer {
     }
 
     /// Forks the current request and adds the branch to the headers. Without room for it, it joins again at once.
-    fn send_branch(&self, headers: &mut HeaderMap, room: HeaderRoom, host: Option<&str>) -> AwaitedBranch {
+    fn send_branch(
+        &self,
+        headers: &mut HeaderMap,
+        room: HeaderRoom,
+        host: Option<&str>,
+        peer: impl FnOnce() -> String,
+    ) -> AwaitedBranch {
         let kind = HeaderKind::for_request(headers);
         let Some(branch) = current::fork() else { return AwaitedBranch(None) };
 
         match kind.insert_request(headers, room, branch, self.key.as_ref()) {
             InsertedBranch::Sent(pending) => {
-                AwaitedBranch(Some(ExpectedReply { kind, pending, key: self.key.clone() }))
+                let (key, peer) = (self.key.clone(), peer());
+                let progress = ReplyProgress::Called;
+                AwaitedBranch(Some(Box::new(ExpectedReply { kind, pending, key, peer, progress })))
             }
             InsertedBranch::NoRoom(mut pending) => {
                 if let Some(branch) = pending.accept_unchanged() {
@@ -185,11 +201,24 @@ impl ClientLayer {
             InsertedBranch::None => AwaitedBranch(None),
         }
     }
+
+    /// Returns the name of the peer that a request goes to: its host and port, or what stands for them.
+    fn peer_of(&self, uri: &Uri) -> String {
+        let authority = uri.authority().map(|authority| match authority.port() {
+            Some(port) => format!("{}:{port}", authority.host()),
+            None => authority.host().to_owned(),
+        });
+        // A gRPC request often names only its service and method.
+        let service =
+            || uri.path().trim_start_matches('/').rsplit_once('/').map(|(service, _)| service.to_owned());
+        authority.or_else(|| self.peer.as_deref().map(str::to_owned)).or_else(service).unwrap_or_default()
+    }
 }
 
-/// The place for the branch that a reply brings back. Empty if the request carried none.
+/// The place for the branch that a reply brings back. Empty if the request carried none, or if it came back.
+/// Dropped before that, it says what has become of the call.
 #[derive(Debug, Default)]
-pub(crate) struct AwaitedBranch(Option<ExpectedReply>);
+pub(crate) struct AwaitedBranch(Option<Box<ExpectedReply>>);
 
 /// The state with which a reply's branch is decoded.
 #[derive(Debug)]
@@ -197,14 +226,63 @@ struct ExpectedReply {
     kind: HeaderKind,
     pending: PendingReply,
     key: Option<SigningKey>,
+    /// The peer that is called.
+    peer: String,
+    progress: ReplyProgress,
+}
+
+/// How far a call has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ReplyProgress {
+    /// The request has left.
+    Called,
+    /// The head of the reply has come, without baggage. The trailers may bring it.
+    Answered,
 }
 
 impl AwaitedBranch {
+    /// Joins the branch that the head of the reply brings back into the current request. `may_follow` says whether
+    /// trailers may still come.
+    pub(crate) fn join_head(&mut self, headers: &mut HeaderMap, may_follow: bool) {
+        self.join(headers);
+        if let Some(expected) = &mut self.0 {
+            expected.progress = ReplyProgress::Answered;
+            if !may_follow {
+                self.end();
+            }
+        }
+    }
+
     /// Joins the branch that the headers or trailers of the reply bring back into the current request.
     pub(crate) fn join(&mut self, headers: &mut HeaderMap) {
-        let Some(ExpectedReply { kind, pending, key }) = &mut self.0 else { return };
+        let Some(expected) = &mut self.0 else { return };
+        let ExpectedReply { kind, pending, key, .. } = &mut **expected;
         if let Some(branch) = header::take_reply(headers, *kind, pending, key.as_ref()) {
+            reply_ledger::note_returned(&expected.peer);
             current::join(branch);
+            self.0 = None;
+        }
+    }
+
+    /// Notes that nothing more comes of the reply.
+    pub(crate) fn end(&mut self) {
+        let Some(expected) = self.0.take() else { return };
+        if expected.progress == ReplyProgress::Called {
+            return reply_ledger::note_unanswered();
+        }
+
+        match reply_ledger::note_bare(&expected.peer, expected.pending.tag()) {
+            BareReply::Lost => current::mark_partial(),
+            BareReply::FromUnknownPeer => current::note_bare_reply(),
+        }
+    }
+}
+
+impl Drop for AwaitedBranch {
+    #[inline]
+    fn drop(&mut self) {
+        if self.0.is_some() {
+            self.end();
         }
     }
 }
@@ -274,11 +352,15 @@ where
                 return Poll::Ready(Err(error));
             }
         };
-        this.reply.join(response.headers_mut());
+        // HTTP/1.1 sends a body of known length without trailers.
+        let has_ended = response.body().is_end_stream();
+        let is_whole =
+            response.version() < Version::HTTP_2 && response.headers().contains_key(CONTENT_LENGTH);
+        this.reply.join_head(response.headers_mut(), !has_ended && !is_whole);
 
         let mut call = std::mem::take(this.call);
         call.note_head(response.status(), response.headers());
-        if response.body().is_end_stream() {
+        if has_ended {
             call.end(CallEnd::Answered);
         }
 
@@ -318,11 +400,15 @@ impl<B: Body> Body for ClientBody<B> {
                 }
                 // Whoever reads the body need not ask for a frame behind the last one.
                 if this.inner.is_end_stream() {
+                    this.reply.end();
                     this.call.end(CallEnd::Answered);
                 }
             }
             Some(Err(_)) => this.call.end(CallEnd::Failed),
-            None => this.call.end(CallEnd::Answered),
+            None => {
+                this.reply.end();
+                this.call.end(CallEnd::Answered);
+            }
         }
         Poll::Ready(frame)
     }

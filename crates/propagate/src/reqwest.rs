@@ -39,7 +39,13 @@ impl Middleware for ClientLayer {
         // Without trailers: the server then puts the branch into the headers of its reply.
         let host = request.url().host_str().map(str::to_owned);
         let target_bytes = request.url().as_str().len();
-        let mut returns = self.send_without_trailers(request.headers_mut(), host.as_deref(), target_bytes);
+        let port = request.url().port();
+        let peer = || match (host.as_deref(), port) {
+            (Some(host), Some(port)) => format!("{host}:{port}"),
+            (host, _) => host.unwrap_or_default().to_owned(),
+        };
+        let mut returns =
+            self.send_without_trailers(request.headers_mut(), host.as_deref(), target_bytes, peer);
 
         let mut response = match next.run(request, extensions).await {
             Ok(response) => response,
@@ -48,7 +54,7 @@ impl Middleware for ClientLayer {
                 return Err(error);
             }
         };
-        returns.join(response.headers_mut());
+        returns.join_head(response.headers_mut(), false);
         call.note_head(response.status(), response.headers());
         call.end(CallEnd::Answered);
         Ok(response)

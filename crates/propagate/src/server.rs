@@ -11,7 +11,8 @@
 //! | W3C `baggage`, or nothing | any | nowhere |
 //!
 //! Trailers come after the last event of the body, so nothing is lost. Headers leave before the body
-//! runs: what the body packs then stays in this process and is lost to the client.
+//! runs: what the body packs then stays in this process and is lost to the client. It is counted, and the results of
+//! its queries are partial.
 //!
 //! The request has been answered when its body has ended, or when the client has gone: what tasks do in it
 //! later is counted as *after the answer*.
@@ -26,7 +27,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use pivot_baggage::current::run_in;
 use pivot_baggage::withheld_counts::{WithheldReason, note_withheld};
-use pivot_baggage::{Baggage, FutureExt, InBaggage, RequestSnapshot, enter_request};
+use pivot_baggage::{Baggage, FutureExt, InBaggage, RequestSnapshot, enter_request, reply_ledger};
 use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -324,7 +325,7 @@ where
             }
         };
         let (mut parts, body) = response.into_parts();
-        let mut route = this.route.take();
+        let (mut route, mut sent) = (this.route.take(), None);
 
         if let Some(reply) = &route {
             if !reply.uses_trailers(&parts.headers, &body) {
@@ -334,10 +335,10 @@ where
                 }
 
                 // The branch leaves with the headers. The body goes on in a detached copy: its events
-                // still belong to the request and see what happened before.
-                let detached = baggage.detach();
-                reply.insert(&mut parts.headers, std::mem::replace(&mut baggage, detached));
-                route = None;
+                // still belong to the request and see what happened before. What they pack is counted.
+                let (rest, snapshot) = baggage.detach_rest();
+                reply.insert(&mut parts.headers, std::mem::replace(&mut baggage, rest));
+                (route, sent) = (None, snapshot);
             } else if reply.kind == HeaderKind::Text && !baggage.has_no_id() {
                 // HTTP/1.1 servers send only those trailers that the headers announce.
                 let name = reply.kind.name();
@@ -350,8 +351,16 @@ where
             }
         }
 
-        let body = ServerBody { inner: Some(body), baggage: Some(baggage), route, call };
+        let body =
+            ServerBody { inner: Some(body), baggage: Some(baggage), route, sent: sent.map(Box::new), call };
         Poll::Ready(Ok(Response::from_parts(parts, body)))
+    }
+}
+
+/// Counts what was packed since the branch left with the headers of the reply, once.
+fn note_late(baggage: &Option<Baggage>, sent: &mut Option<Box<RequestSnapshot>>) {
+    if let Some((baggage, sent)) = baggage.as_ref().zip(sent.take()) {
+        reply_ledger::note_late(baggage.packed_since(&sent));
     }
 }
 
@@ -373,6 +382,8 @@ pin_project! {
         baggage: Option<Baggage>,
         // How the trailers carry the branch back, if they do.
         route: Option<Box<ReplyRoute>>,
+        // What had been sent when the branch left with the headers, if it did.
+        sent: Option<Box<RequestSnapshot>>,
         call: OpenCall,
     }
 
@@ -385,6 +396,7 @@ pin_project! {
                     this.inner.set(None);
                 });
             }
+            note_late(this.baggage, this.sent);
             if let Some(baggage) = this.baggage.take() {
                 baggage.end_request();
             }
@@ -404,6 +416,7 @@ impl<B: Body> ServerBody<B> {
             this.call.end(CallEnd::Answered);
         });
         this.baggage.iter_mut().for_each(|baggage| baggage.set_answered(true));
+        note_late(this.baggage, this.sent);
         let Some((route, branch)) = this.route.take().zip(this.baggage.take()) else { return trailers };
 
         let had_trailers = trailers.is_some();

@@ -9,8 +9,8 @@ use pivot_advice::expr::MAX_DEPTH;
 use pivot_advice::{
     Advice, AggregateCall, AggregateKind, BagKey, BinaryOperator, CallArgument, EmitMode, Exports, Expr,
     FieldDescriptor, FinalColumn, FinalFunction, Function, Groups, Instruction, JoinKind, LossCounts,
-    MAX_RULED_OUT, MAX_RULED_OUT_NAMES, Pattern, QueryBudget, QueryCost, QueryId, QueryState, QueryStatus,
-    RuledOutTracepoints, TemporalFilter, Type, UnaryOperator, UnpackedForm, Value, WeaveProblem,
+    MAX_RULED_OUT, MAX_RULED_OUT_NAMES, Pattern, PeerReplies, QueryBudget, QueryCost, QueryId, QueryState,
+    QueryStatus, RuledOutTracepoints, TemporalFilter, Type, UnaryOperator, UnpackedForm, Value, WeaveProblem,
     WithheldMessages, WithheldReason, WovenTime, codec,
 };
 
@@ -78,7 +78,7 @@ macro_rules! define_loss_from_wire {
         /// Returns what is missing from a result; no message means nothing is.
         pub fn loss(loss: Option<wire::Loss>) -> LossCounts {
             let wire::Loss { $($kind,)* } = loss.unwrap_or_default();
-            LossCounts { $($kind,)* }
+            LossCounts { $($kind,)* ..LossCounts::default() }
         }
     };
 }
@@ -146,6 +146,12 @@ pub fn weave_problem(problem: wire::Problem) -> Result<WeaveProblem> {
         tracepoint: problem.tracepoint,
         message: problem.message,
     })
+}
+
+/// Returns how the replies of a peer came.
+pub fn peer_replies(replies: wire::PeerReplies) -> PeerReplies {
+    let wire::PeerReplies { peer, returned, bare } = replies;
+    PeerReplies { peer, returned, bare }
 }
 
 /// Returns the messages to one host that went without baggage. A reason of a later version becomes

@@ -3,9 +3,9 @@
 use crate::wire;
 use pivot_advice::{
     Advice, AggregateCall, BinaryOperator, CallArgument, EmitMode, Exports, Expr, FieldDescriptor,
-    FinalColumn, FinalFunction, Groups, Instruction, JoinKind, LossCounts, Pattern, QueryBudget, QueryCost,
-    QueryId, QueryState, QueryStatus, RuledOutTracepoints, TemporalFilter, UnaryOperator, UnpackedForm,
-    Value, WeaveProblem, WithheldMessages, WithheldReason, WovenTime, codec,
+    FinalColumn, FinalFunction, Groups, Instruction, JoinKind, LossCounts, Pattern, PeerReplies, QueryBudget,
+    QueryCost, QueryId, QueryState, QueryStatus, RuledOutTracepoints, TemporalFilter, UnaryOperator,
+    UnpackedForm, Value, WeaveProblem, WithheldMessages, WithheldReason, WovenTime, codec,
 };
 
 /// Returns the message of a value.
@@ -124,6 +124,11 @@ pub fn weave_problem(problem: &WeaveProblem) -> wire::Problem {
         tracepoint: problem.tracepoint.clone(),
         message: problem.message.clone(),
     }
+}
+
+/// Returns the message that says how the replies of a peer came.
+pub fn peer_replies(replies: &PeerReplies) -> wire::PeerReplies {
+    wire::PeerReplies { peer: replies.peer.clone(), returned: replies.returned, bare: replies.bare }
 }
 
 /// Returns the message about messages to one host that went without baggage.

@@ -118,7 +118,7 @@ fn fire(
         match interpret(&linked, observed, Some(baggage), 0, &mut LossCounts::default()) {
             Some(AdviceEffect::Pack(bag, keep, slots)) => packed.push((bag, keep, slots)),
             Some(AdviceEffect::Emit(emission)) => part.add(&emission, SampleDecision::UNSAMPLED),
-            Some(AdviceEffect::Lose(..)) | None => {}
+            Some(AdviceEffect::Lose(..) | AdviceEffect::PackIncomplete(..)) | None => {}
         }
     }
     for (bag, keep, slots) in packed {

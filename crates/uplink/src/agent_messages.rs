@@ -5,6 +5,7 @@
 use crate::config::Config;
 use pivot_advice::{Exports, QueryBudget, QueryId};
 use pivot_agent::Report;
+use pivot_baggage::reply_ledger;
 use pivot_protocol::{from_wire, to_wire, wire};
 
 /// Returns the introduction of this process, with its catalogue of tracepoints.
@@ -48,6 +49,7 @@ pub(crate) fn lost() -> wire::Lost {
         malformed: found.malformed,
         unsigned: found.unsigned,
         outside: found.outside,
+        unanswered: reply_ledger::unanswered_calls(),
     }
 }
 
@@ -64,9 +66,12 @@ pub(crate) fn report(report: &Report) -> wire::Report {
         other: part.other.as_ref().map(to_wire::groups).unwrap_or_default(),
         cost: Some(to_wire::cost(&part.cost)),
         woven: part.woven.as_ref().map(to_wire::woven_time),
+        undecided: part.loss.undecided,
+        left: part.left.iter().copied().collect(),
     });
+    let bare = reply_ledger::recent_bare_replies().into_iter();
 
-    // Messages without baggage are counted since the process began, so the newest report has them all.
+    // Messages and replies without baggage are counted since the process began, so the newest report has them all.
     wire::Report {
         sequence: report.sequence,
         window_start_ns: report.window_start_ns,
@@ -76,5 +81,7 @@ pub(crate) fn report(report: &Report) -> wire::Report {
         cut_ns: report.cut_ns,
         parts: parts.collect(),
         held_back: pivot_baggage::withheld_messages().iter().map(to_wire::withheld_messages).collect(),
+        peers: reply_ledger::peer_replies().iter().map(to_wire::peer_replies).collect(),
+        bare: bare.map(|(tag, peer)| wire::BareReply { tag, peer }).collect(),
     }
 }

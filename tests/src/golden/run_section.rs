@@ -57,6 +57,15 @@ impl ScriptRun<'_> {
                 let ended = self.branches.remove(from).unwrap_or_else(|| panic!("no branch {from}"));
                 self.branch(to).join(ended);
             }
+            ["bare", to, from] => {
+                drop(self.branches.remove(from));
+                self.branch(to).note_bare_reply();
+            }
+            ["lost", to, from] => {
+                drop(self.branches.remove(from));
+                self.branch(to).mark_partial();
+            }
+            ["cancel", branch] => drop(self.branches.remove(branch)),
             ["hop", branch] => self.hop(branch, 0),
             ["skew", branch, seconds] => {
                 self.hop(branch, seconds.parse().unwrap_or_else(|_| panic!("not seconds: {seconds}")));
@@ -117,7 +126,7 @@ impl ScriptRun<'_> {
                         .or_insert_with(QueryReport::empty)
                         .add(&emission, SampleDecision::UNSAMPLED);
                 }
-                Some(AdviceEffect::Lose(..)) | None => {}
+                Some(AdviceEffect::Lose(..) | AdviceEffect::PackIncomplete(..)) | None => {}
             }
         }
 

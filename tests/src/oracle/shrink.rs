@@ -115,8 +115,14 @@ fn smaller_runs(steps: &[RunStep]) -> Vec<Vec<RunStep>> {
 fn is_of(step: &RunStep, branch: BranchId) -> bool {
     match step {
         RunStep::Request | RunStep::Outside(_) => false,
-        RunStep::Event(on, _) | RunStep::Hop(on) | RunStep::Skew(on, _) => *on == branch,
-        RunStep::Fork(a, b) | RunStep::Detach(a, b) | RunStep::Join(a, b) => *a == branch || *b == branch,
+        RunStep::Event(on, _) | RunStep::Hop(on) | RunStep::Skew(on, _) | RunStep::Cancel(on) => {
+            *on == branch
+        }
+        RunStep::Fork(a, b)
+        | RunStep::Detach(a, b)
+        | RunStep::Join(a, b)
+        | RunStep::Bare(a, b)
+        | RunStep::Lost(a, b) => *a == branch || *b == branch,
     }
 }
 
@@ -140,7 +146,12 @@ fn on_one_branch(steps: &[RunStep], at: usize, from: BranchId, to: BranchId) -> 
 
     for step in &steps[at + 1..end] {
         run.push(match step {
-            RunStep::Join(a, b) if renamed(*a) == renamed(*b) => continue,
+            RunStep::Join(a, b) | RunStep::Bare(a, b) | RunStep::Lost(a, b) if renamed(*a) == renamed(*b) => {
+                continue;
+            }
+            RunStep::Bare(a, b) => RunStep::Bare(renamed(*a), renamed(*b)),
+            RunStep::Lost(a, b) => RunStep::Lost(renamed(*a), renamed(*b)),
+            RunStep::Cancel(branch) => RunStep::Cancel(renamed(*branch)),
             RunStep::Join(a, b) => RunStep::Join(renamed(*a), renamed(*b)),
             RunStep::Fork(a, b) => RunStep::Fork(renamed(*a), renamed(*b)),
             RunStep::Detach(a, b) => RunStep::Detach(renamed(*a), renamed(*b)),

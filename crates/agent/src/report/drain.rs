@@ -21,5 +21,12 @@ pub fn drain() -> QueryReports {
         let loss = &mut reports.entry(query).or_insert_with(|| QueryReport::of_query(query)).loss;
         loss.held_back = loss.held_back.saturating_add(messages);
     }
+
+    // Replies that left with tuples, and tuples that came too late for theirs, are counted by the baggage as well.
+    for (query, sent_back) in pivot_baggage::reply_ledger::take_sent_back() {
+        let report = reports.entry(query).or_insert_with(|| QueryReport::of_query(query));
+        report.left = sent_back.left;
+        report.loss.late = report.loss.late.saturating_add(sent_back.late);
+    }
     reports
 }

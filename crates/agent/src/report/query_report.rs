@@ -20,7 +20,8 @@ use pivot_advice::{
     EmitMode, EvalErrors, Group, GroupLimit, Groups, LossCounts, QueryCost, QueryId, SAMPLE_STRATA,
     SampledGroups, Value, WovenTime,
 };
-use std::collections::BTreeMap;
+use pivot_baggage::reply_ledger::MAX_TAGS;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One query's part of a report.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +36,8 @@ pub struct QueryReport {
     pub emitted: u64,
     /// Counts of all that is missing from the result.
     pub loss: LossCounts,
+    /// Tags of replies that left this process with new tuples of the query; of many, the smallest.
+    pub left: BTreeSet<u64>,
     /// Events and time that the query cost this process.
     pub cost: QueryCost,
     /// When the query was woven in this process, if the report says so: at least the first and the last one do.
@@ -57,6 +60,7 @@ impl QueryReport {
             other: None,
             emitted: 0,
             loss: LossCounts::default(),
+            left: BTreeSet::new(),
             cost: QueryCost::default(),
             woven: None,
             bytes: 0,
@@ -82,7 +86,7 @@ impl QueryReport {
     /// Returns whether there are neither rows nor losses; there may be costs.
     pub fn is_empty(&self) -> bool {
         let none = self.groups.is_none() && self.sampled.is_empty() && self.other.is_none();
-        none && self.emitted == 0 && self.loss.is_zero()
+        none && self.emitted == 0 && self.loss == LossCounts::default() && self.left.is_empty()
     }
 
     /// Returns about how many bytes the groups take.
@@ -102,6 +106,10 @@ impl QueryReport {
     pub fn merge(&mut self, other: QueryReport) {
         self.emitted = self.emitted.saturating_add(other.emitted);
         self.loss.merge(&other.loss);
+        self.left.extend(other.left);
+        while self.left.len() > MAX_TAGS {
+            self.left.pop_last();
+        }
         self.cost.merge(&other.cost);
         self.sampled.merge_counts(&other.sampled);
         match (&mut self.woven, other.woven) {

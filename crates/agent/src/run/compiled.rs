@@ -88,7 +88,14 @@ impl CompiledAdvice {
                 self.pack_groups(row, baggage, bag, keep, cost, deferred);
             }
             (Some(join), deferred) => {
-                if let Some(rows) = self.joined_rows(join, baggage, cells, query_table, errors) {
+                let truncated = query_table.report.loss.truncated;
+                let rows = self.joined_rows(join, baggage, cells, query_table, errors);
+
+                // Rows may be missing: whoever finds none in the bag must not take that for a fact.
+                if query_table.report.loss.truncated != truncated {
+                    baggage.mark_incomplete(bag, &self.empty_groups());
+                }
+                if let Some(rows) = rows {
                     let cost = &mut query_table.report.cost;
                     self.pack_groups(rows, baggage, bag, keep, cost, deferred);
                 }

@@ -75,6 +75,7 @@ fn check_in(fields: usize, steps: Vec<Instruction>, events: &[Vec<Value>], begin
     let (mut mine, mut theirs) = (begin(), begin());
     let (fused, mut shortest) = (FusedAdvice::fuse(&compiled, "T"), QueryTable::new(0));
     shortest.groups.accepts(&compiled.schema);
+
     for event in events {
         let fields = |i: usize, cells: &mut Cells| cells.hold(&event[i]);
         if let Some(fused) = &fused {
@@ -86,6 +87,7 @@ fn check_in(fields: usize, steps: Vec<Instruction>, events: &[Vec<Value>], begin
             assert!(compiled.finish(Some(&mut mine), &mut cells, &mut short, None, &mut errors));
         }
         short.report.loss.errors += errors.0;
+
         let mut loss = LossCounts::default();
         match interpret(&linked, event.clone(), Some(&theirs), 0, &mut loss) {
             Some(AdviceEffect::Emit(emission)) => long.add(&emission, SampleDecision::UNSAMPLED),
@@ -94,11 +96,19 @@ fn check_in(fields: usize, steps: Vec<Instruction>, events: &[Vec<Value>], begin
                 taken.for_each(|groups| long.cost.count_packed(groups));
                 theirs.pack(bag, keep, groups);
             }
+            Some(AdviceEffect::PackIncomplete(bag, rows)) => {
+                theirs.mark_incomplete(bag, &rows);
+                if !rows.is_empty() {
+                    long.cost.count_packed(&rows);
+                    theirs.pack(bag, TemporalFilter::All, [rows]);
+                }
+            }
             Some(AdviceEffect::Lose(bag, keep)) => theirs.mark_lost(bag, keep),
             None => {}
         }
         long.loss.merge(&loss);
     }
+
     if fused.is_some() {
         let report = shortest.into_report();
         assert_eq!((report.emitted, report.loss), (long.emitted, long.loss));

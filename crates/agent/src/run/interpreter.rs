@@ -24,6 +24,10 @@ pub enum AdviceEffect<'a> {
     /// any of it unpacks what another one packs, otherwise at once. A temporal bag takes one table for each tuple,
     /// any other exactly one.
     Pack(BagKey, TemporalFilter, Vec<Groups>),
+    /// The advice packs into a bag that keeps all tuples, but rows may be missing because a bag that it unpacked was
+    /// incomplete. The caller packs these, which may be none, and marks the bag as incomplete: whoever finds
+    /// nothing there does not know that nothing happened.
+    PackIncomplete(BagKey, Groups),
     /// The advice packs into a temporal bag, but rows that it would choose from may be missing, so the choice could
     /// be wrong. The caller marks the bag as lost.
     Lose(BagKey, TemporalFilter),
@@ -105,6 +109,17 @@ struct InterpreterRun<'r> {
     incomplete: bool,
 }
 
+/// How sure it is that what a bag does not hold did not happen before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Absence {
+    /// Every earlier event met the advice that would have packed it, and nothing was lost since.
+    Certain,
+    /// A reply came without baggage. Whether it had lost any, only both ends together can tell.
+    Undecided,
+    /// Something is missing, or was not woven yet.
+    Uncertain,
+}
+
 /// How rows are joined with the groups of a bag.
 struct JoinSpec<'j> {
     matching: JoinKind,
@@ -121,11 +136,10 @@ impl InterpreterRun<'_> {
         instructions: &'a [Instruction],
         observed: Vec<Value>,
     ) -> Option<AdviceEffect<'a>> {
-        let chooses = match instructions.last() {
-            Some(Instruction::Pack { bag, keep, .. }) if *keep != TemporalFilter::All => Some((*bag, *keep)),
-            _ => None,
+        let keep = match instructions.last() {
+            Some(Instruction::Pack { keep, .. }) => *keep,
+            _ => TemporalFilter::All,
         };
-        let keep = chooses.map_or(TemporalFilter::All, |(_, keep)| keep);
 
         let mut observed = observed.into_iter();
         for step in instructions {
@@ -171,10 +185,18 @@ impl InterpreterRun<'_> {
             }
         }
 
-        // No row is left, or none may be chosen. If rows are missing, the choice could have been among them.
-        chooses
-            .filter(|_| self.incomplete && self.slots.is_none())
-            .map(|(bag, keep)| AdviceEffect::Lose(bag, keep))
+        self.without_rows(instructions)
+    }
+
+    /// Returns what becomes of a bag if no row is left, or none may be chosen. If rows are missing, the choice could have
+    /// been among them.
+    fn without_rows<'a>(&self, instructions: &'a [Instruction]) -> Option<AdviceEffect<'a>> {
+        let last = instructions.last().filter(|_| self.incomplete);
+        let Some(Instruction::Pack { bag, keep, keys, folds }) = last else { return None };
+        match keep {
+            TemporalFilter::All => Some(AdviceEffect::PackIncomplete(*bag, table(keys.len(), folds))),
+            _ => self.slots.is_none().then_some(AdviceEffect::Lose(*bag, *keep)),
+        }
     }
 
     fn pack<'a>(
@@ -198,6 +220,9 @@ impl InterpreterRun<'_> {
             }
         }
 
+        if keep == TemporalFilter::All && self.incomplete {
+            return slots.pop().map(|rows| AdviceEffect::PackIncomplete(bag, rows));
+        }
         Some(AdviceEffect::Pack(bag, keep, slots))
     }
 
@@ -267,7 +292,12 @@ impl InterpreterRun<'_> {
         let incomplete = self.baggage.is_some_and(|baggage| baggage.is_incomplete(bag));
         self.loss.truncated += u64::from(incomplete);
         self.incomplete |= incomplete;
-        let uncertain = incomplete || self.baggage.is_some_and(|baggage| baggage.generation() < self.since);
+        let is_before_query = self.baggage.is_some_and(|baggage| baggage.generation() < self.since);
+        let absence = match self.baggage {
+            _ if incomplete || is_before_query => Absence::Uncertain,
+            Some(baggage) if baggage.has_bare_reply() => Absence::Undecided,
+            _ => Absence::Certain,
+        };
 
         // A bag of another shape is an error and counts as empty: only a broken frontend has it packed.
         let width = unpacked.width(joining.columns);
@@ -289,7 +319,7 @@ impl InterpreterRun<'_> {
         };
         // Groups that are finished bring no states.
         let aggregates = if finished.is_some() { &[] } else { joining.aggregates };
-        self.join(&groups, finished.as_deref(), &JoinSpec { aggregates, ..*joining }, uncertain);
+        self.join(&groups, finished.as_deref(), &JoinSpec { aggregates, ..*joining }, absence);
     }
 
     /// Evaluates expressions over a row.
@@ -298,13 +328,13 @@ impl InterpreterRun<'_> {
     }
 
     /// Replaces every row by its pairs with the groups that match it, or with the rows of `finished` if the bag is
-    /// that of an aggregating subquery. If `uncertain`, rows without a match are counted as uncertain.
+    /// that of an aggregating subquery. Rows that nothing matched are counted unless their `absence` is certain.
     fn join(
         &mut self,
         groups: &Groups,
         finished: Option<&[Vec<Value>]>,
         joining: &JoinSpec<'_>,
-        uncertain: bool,
+        absence: Absence,
     ) {
         let rows = std::mem::take(&mut self.rows);
         for row in rows {
@@ -335,8 +365,13 @@ impl InterpreterRun<'_> {
 
             // A LEFT or ANTI join keeps a row that nothing matched. If the bag may lack groups, that could be wrong.
             if !matched && joining.matching != JoinKind::Inner {
-                if uncertain {
-                    self.loss.uncertain = self.loss.uncertain.saturating_add(row.n);
+                let kept = match absence {
+                    Absence::Certain => None,
+                    Absence::Undecided => Some(&mut self.loss.undecided),
+                    Absence::Uncertain => Some(&mut self.loss.uncertain),
+                };
+                if let Some(kept) = kept {
+                    *kept = kept.saturating_add(row.n);
                 }
                 self.rows.push(row.unmatched(joining));
             }

@@ -12,7 +12,7 @@ use crate::run::sample::{self, SampleDecision};
 use crate::site::default_field::default_cell;
 use crate::weave::name_linker::FieldSource;
 use crate::weave::woven::{Executor, WovenAdvice};
-use pivot_advice::{EvalErrors, LossCounts, Value};
+use pivot_advice::{BagKey, EvalErrors, Groups, LossCounts, TemporalFilter, Value};
 use pivot_baggage::Baggage;
 
 /// One event as one advice sees it.
@@ -242,16 +242,30 @@ impl<'a> AdviceEvent<'a> {
                 }
             }
             (Some(AdviceEffect::Pack(..) | AdviceEffect::Lose(..)), None) => return false,
+            // Without a request no bag was unpacked, so none was incomplete.
+            (Some(AdviceEffect::PackIncomplete(..)), None) => {}
             (Some(AdviceEffect::Lose(bag, keep)), Some(baggage)) => baggage.mark_lost(bag, keep),
-            (Some(AdviceEffect::Pack(bag, keep, tuples)), Some(baggage)) => {
-                tuples.iter().for_each(|groups| report.cost.count_packed(groups));
-                match &mut self.deferred {
-                    Some(deferred) => deferred.push(DeferredPack { bag, keep, tuples }),
-                    None => drop(baggage.pack(bag, keep, tuples)),
+            (Some(AdviceEffect::PackIncomplete(bag, rows)), Some(baggage)) => {
+                baggage.mark_incomplete(bag, &rows);
+                if !rows.is_empty() {
+                    self.pack(baggage, bag, TemporalFilter::All, vec![rows]);
                 }
+            }
+            (Some(AdviceEffect::Pack(bag, keep, tuples)), Some(baggage)) => {
+                self.pack(baggage, bag, keep, tuples);
             }
         }
         true
+    }
+
+    /// Packs tuples, or leaves them for the end of the event if they have to wait.
+    fn pack(&mut self, baggage: &mut Baggage, bag: BagKey, keep: TemporalFilter, tuples: Vec<Groups>) {
+        let cost = &mut self.query_table.report.cost;
+        tuples.iter().for_each(|groups| cost.count_packed(groups));
+        match &mut self.deferred {
+            Some(deferred) => deferred.push(DeferredPack { bag, keep, tuples }),
+            None => drop(baggage.pack(bag, keep, tuples)),
+        }
     }
 }
 

@@ -251,6 +251,17 @@ pub fn rejoin(branch: Baggage) {
     inside(|current| current.can_join(&branch).then(|| current.join(branch)));
 }
 
+/// Notes that something that happened before in the current request is missing.
+pub fn mark_partial() {
+    inside(Baggage::mark_partial);
+}
+
+/// Notes that a reply to the current request came without the baggage of its call; see
+/// [`Baggage::note_bare_reply`].
+pub fn note_bare_reply() {
+    inside(Baggage::note_bare_reply);
+}
+
 /// Returns a branch of the current request for a message without a reply, or `None` outside any.
 pub fn detach() -> Option<Baggage> {
     inside(|current| {

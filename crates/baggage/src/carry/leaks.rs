@@ -5,6 +5,7 @@
 //! first time, the tenth, the hundredth and so on, and at most ten lines in a second. While it is off, it costs
 //! one relaxed load at a fork.
 
+use pivot_advice::held_back_remark;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write;
@@ -42,6 +43,10 @@ pub enum LeakKind {
     Crossed,
     /// An event here found no request, though it had something to pack or to unpack.
     Outside,
+    /// A message went without baggage, because it must not leave to that host.
+    HeldBack,
+    /// A reply came without baggage, from a peer that returns it otherwise.
+    Unreturned,
 }
 
 /// One place where baggage was lost.
@@ -49,8 +54,8 @@ pub enum LeakKind {
 pub struct Leak {
     /// How baggage was lost.
     pub kind: LeakKind,
-    /// The place in the code, `file:line:column`, or the name of the tracepoint, its place, and the thread and span
-    /// of the event.
+    /// The place in the code, `file:line:column`; the name of the tracepoint, its place, and the thread and span of the
+    /// event; or what is to be known of the peer.
     pub place: String,
     /// How often it happened.
     pub times: u64,
@@ -63,6 +68,8 @@ impl fmt::Display for Leak {
             LeakKind::Dropped => "a branch ended without being joined, sent or detached; it was made at",
             LeakKind::Crossed => "the baggage of another request was joined at",
             LeakKind::Outside => "no request at an event that needs one,",
+            LeakKind::HeldBack => "baggage that was held back",
+            LeakKind::Unreturned => "a reply without baggage",
         };
         let times = if *times == 1 { String::new() } else { format!(" ({times} times)") };
         write!(f, "pivot: baggage got lost: {what} {place}{times}")
@@ -106,6 +113,23 @@ pub fn outside(tracepoint: &str, file: &str, line: u32) {
         place.push_str(&format!(", span {span}"));
     }
     note(LeakKind::Outside, place);
+}
+
+/// Notes a message that went without baggage.
+pub(crate) fn held_back(host: &str) {
+    if is_watching() {
+        note(LeakKind::HeldBack, held_back_remark(host));
+    }
+}
+
+/// Notes a reply that came without the baggage that its peer returns otherwise.
+pub(crate) fn unreturned(peer: &str) {
+    if is_watching() {
+        note(
+            LeakKind::Unreturned,
+            format!("a reply of {peer} lost its baggage: something removes our header"),
+        );
+    }
 }
 
 /// Returns the place in the code that makes a branch, if the detector is on.

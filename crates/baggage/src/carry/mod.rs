@@ -14,6 +14,7 @@ pub mod ending;
 pub mod fan;
 pub mod future;
 pub mod leaks;
+pub mod reply_ledger;
 pub mod thread;
 pub mod traced;
 pub mod withheld_counts;

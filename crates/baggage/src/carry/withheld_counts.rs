@@ -7,6 +7,7 @@
 //! 64 are counted together, and each report of the agent empties the counts by query.
 
 use crate::baggage::Baggage;
+use crate::carry::leaks;
 use crate::losses;
 use pivot_advice::QueryId;
 pub use pivot_advice::{WithheldMessages, WithheldReason};
@@ -33,6 +34,9 @@ struct WithheldCounts {
 /// Counts a message to a host that goes without the baggage of its request.
 pub fn note_withheld(host: &str, reason: WithheldReason, baggage: Option<&Baggage>) {
     losses::WITHHELD.add(1);
+    if reason == WithheldReason::NotAllowed {
+        leaks::held_back(host);
+    }
     let mut counts = counts();
 
     let key = (host.to_owned(), reason);

@@ -92,6 +92,9 @@ pub(crate) struct Branch {
     pub(crate) sampling_rate: f64,
     /// Whether something that happened before is missing.
     pub(crate) partial: bool,
+    /// Whether a reply came back without the baggage of its call, and nobody knows whether it had any: then
+    /// something that happened before may be missing.
+    pub(crate) has_bare_reply: bool,
     /// Bags that the branch has packed or folded. Nobody else holds a copy of them.
     pub(crate) active: BagMap,
     /// Instances, of which other branches may hold copies, in the order of uids.
@@ -151,6 +154,7 @@ impl Branch {
             generation: self.generation,
             sampling_rate: self.sampling_rate,
             partial: self.partial,
+            has_bare_reply: self.has_bare_reply,
             unknown: self.unknown.clone(),
             answered: OnceLock::from(Arc::clone(self.answered.get_or_init(Arc::default))),
             ..Branch::blank(self.request)
@@ -201,6 +205,14 @@ impl Branch {
         }
     }
 
+    /// Makes an instance of what the branch has gathered that stays one, so that what it packs from now on is told
+    /// from it.
+    pub(crate) fn set_apart(&mut self) {
+        if let Some(instance) = self.freeze(Share::default()) {
+            instance.pinned = true;
+        }
+    }
+
     /// Makes an instance of what the branch has gathered, if anything, because from now on there are copies
     /// of it.
     fn freeze(&mut self, domain: Share) -> Option<&mut Instance> {
@@ -225,6 +237,7 @@ impl Branch {
         self.clock.receive(other.clock);
         self.generation = self.generation.min(other.generation);
         self.sampling_rate = self.sampling_rate.min(other.sampling_rate);
+        self.has_bare_reply |= other.has_bare_reply;
         if self.unknown.is_empty() {
             self.unknown = other.unknown;
         }

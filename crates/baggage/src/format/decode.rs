@@ -82,6 +82,7 @@ fn read_branch(bytes: &SharedBytes, sent: &mut Option<Box<Branch>>) -> Result<Bo
             field::INSTANCE => branch.frozen.push(read_instance(bytes, field.bytes()?)?),
             field::GENERATION => branch.generation = field.varint()?,
             field::REPLY => reply = field.varint()?,
+            field::BARE_REPLY => branch.has_bare_reply |= field.varint()? != 0,
             SIGNATURE_FIELD => is_signed = true,
             _ => branch.unknown.extend_from_slice(field.raw),
         }

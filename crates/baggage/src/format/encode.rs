@@ -111,11 +111,13 @@ fn write_branch(branch: &Branch, request: Option<&RequestSnapshot>) -> Vec<u8> {
         write_instance(&mut bytes, instance);
     }
     bytes.varint_field(field::GENERATION, branch.generation);
+    if request.is_some() {
+        bytes.varint_field(field::REPLY, reply_kind::CHANGED);
+    }
+    bytes.varint_field(field::BARE_REPLY, u64::from(branch.has_bare_reply));
 
     if request.is_none() {
         bytes.extend_from_slice(&branch.unknown);
-    } else {
-        bytes.varint_field(field::REPLY, reply_kind::CHANGED);
     }
     bytes
 }

@@ -44,6 +44,7 @@ pub(crate) mod field {
     pub(crate) const GENERATION: u64 = 10;
     /// Marks a reply, which leaves out what came with its request; see [`crate::reply`].
     pub(crate) const REPLY: u64 = 11;
+    pub(crate) const BARE_REPLY: u64 = 12;
 }
 
 /// The fields of an instance.
@@ -99,6 +100,8 @@ mod tests {
         frozen: Vec<FrozenMessage>,
         #[prost(uint64, tag = "10")]
         generation: u64,
+        #[prost(bool, tag = "12")]
+        bare_reply: bool,
     }
 
     #[derive(Clone, PartialEq, Message)]
@@ -142,6 +145,7 @@ mod tests {
         pack(&mut parent, 4);
         let mut child = parent.fork();
         let _foreign = child.join(Baggage::from_branch(Branch::root()));
+        child.note_bare_reply();
         pack(&mut child, 2);
         (child, parent)
     }
@@ -155,10 +159,13 @@ mod tests {
         let (child, parent) = sample();
         for baggage in [child, parent] {
             let (partial, instances) = (baggage.is_partial(), baggage.instance_count());
+            let bare = baggage.has_bare_reply();
+
             let bytes = baggage.encode();
             let envelope = Envelope::decode(bytes.as_slice()).unwrap();
             assert_eq!((envelope.version, envelope.partial, envelope.keep), (1, partial, Some(0.25)));
             assert_eq!((envelope.request.len(), envelope.frozen.len()), (16, instances));
+            assert_eq!(envelope.bare_reply, bare);
             assert_eq!(envelope.encode_to_vec(), bytes);
         }
     }
@@ -172,7 +179,10 @@ mod tests {
                 baggage.unpack(key(number as u32)).map(|rows| rows.into_owned())
             })
         };
-        let known = |baggage: &Baggage| (baggage.request(), baggage.share(), baggage.generation());
+        let known = |baggage: &Baggage| {
+            (baggage.request(), baggage.share(), baggage.generation(), baggage.has_bare_reply())
+        };
+
         let before = (seen(&child), known(&child));
         let bytes = child.encode();
         let after = decoded(&bytes);

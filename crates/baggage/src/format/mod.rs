@@ -6,6 +6,7 @@
 //! ```
 
 pub(crate) mod bags;
+pub mod call_tag;
 pub(crate) mod cut;
 mod decode;
 mod encode;

@@ -17,9 +17,10 @@
 //! that was not asked answers in full.
 
 use crate::baggage::Baggage;
-use crate::carry::leaks;
+use crate::carry::{leaks, reply_ledger};
 use crate::causality::branch::Branch;
 use crate::error::BaggageError;
+use crate::format::call_tag::CallTag;
 use crate::format::encode::write_within;
 use crate::format::envelope::{VERSION, field, reply_kind};
 use crate::format::query_byte_budgets::travel_budget_bytes;
@@ -49,19 +50,40 @@ impl Baggage {
     /// of the request they leave out what the caller has.
     pub fn encode_reply(self, request: Option<&RequestSnapshot>) -> Cow<'static, [u8]> {
         let continued =
-            |request: &&RequestSnapshot| self.branch().is_some_and(|branch| request.is_continued_by(branch));
-        let Some(request) = request.filter(continued) else { return self.encode().into() };
+            |request: &RequestSnapshot| self.branch().is_some_and(|branch| request.is_continued_by(branch));
+        let Some(request) = request else { return self.encode().into() };
+        if !continued(request) {
+            if let Some(branch) = self.branch() {
+                note_left(request, branch);
+            }
+            return self.encode().into();
+        }
 
         let Some(mut branch) = self.into_branch() else { return Cow::Borrowed(&[]) };
         if request.is_repeated_by(&branch) {
             return UNCHANGED_REPLY.into();
         }
         let limit_bytes = travel_budget_bytes(&branch);
-        write_within(&mut branch, limit_bytes, Some(request)).into()
+        let bytes = write_within(&mut branch, limit_bytes, Some(request));
+        note_left(request, &branch);
+        bytes.into()
+    }
+}
+
+/// Notes of which queries the reply to a request brings new tuples, so that somebody misses them if it loses them.
+fn note_left(request: &RequestSnapshot, branch: &Branch) {
+    if let Some(tag) = request.tag() {
+        reply_ledger::note_left(tag, &request.queries_packed_since(branch));
     }
 }
 
 impl PendingReply {
+    /// Returns the tag of the call, or `None` if the branch came back or is anonymous.
+    pub fn tag(&self) -> Option<CallTag> {
+        let branch = self.0.as_deref()?;
+        CallTag::of(branch.request, branch.root, &branch.share, branch.clock)
+    }
+
     /// Returns the branch that comes back in so many bytes, which `fill` writes; see
     /// [`Baggage::decode_from`]. After bytes that cannot be read the reply is still pending: others may bring
     /// the branch back.

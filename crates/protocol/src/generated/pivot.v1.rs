@@ -805,6 +805,10 @@ pub struct Lost {
     /// Packs, unpacks and joins outside any request.
     #[prost(uint64, tag = "8")]
     pub outside: u64,
+    /// Calls with baggage that were cancelled, or never answered. What happened there did not happen before what
+    /// follows, so nothing is missing.
+    #[prost(uint64, tag = "9")]
+    pub unanswered: u64,
 }
 /// What a process has gathered in one window. Reports are applied in the order of their sequence, each once.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -833,6 +837,33 @@ pub struct Report {
     /// When it was cut, in nanoseconds since the epoch; 0 from agents that do not say it.
     #[prost(int64, tag = "8")]
     pub cut_ns: i64,
+    /// How the replies of each peer came, since the process began.
+    #[prost(message, repeated, tag = "9")]
+    pub peers: ::prost::alloc::vec::Vec<PeerReplies>,
+    /// Replies that came without the baggage of their call, in this report's time and the one before.
+    #[prost(message, repeated, tag = "10")]
+    pub bare: ::prost::alloc::vec::Vec<BareReply>,
+}
+/// Replies of a peer to calls that were sent with baggage.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PeerReplies {
+    /// Empty stands for all peers that were too many to be told apart.
+    #[prost(string, tag = "1")]
+    pub peer: ::prost::alloc::string::String,
+    /// Those that brought baggage back, and those that did not.
+    #[prost(uint64, tag = "2")]
+    pub returned: u64,
+    #[prost(uint64, tag = "3")]
+    pub bare: u64,
+}
+/// A reply that came without the baggage of its call.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BareReply {
+    /// The tag that the call has at both ends.
+    #[prost(fixed64, tag = "1")]
+    pub tag: u64,
+    #[prost(string, tag = "2")]
+    pub peer: ::prost::alloc::string::String,
 }
 /// The messages of a process to one host that went without baggage.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -922,6 +953,13 @@ pub struct Part {
     /// if there is nothing else to say. Absent from agents that do not know it.
     #[prost(message, optional, tag = "10")]
     pub woven: ::core::option::Option<WovenTime>,
+    /// Rows of LEFT and ANTI joins behind a reply without baggage, of a peer that may not run Pivot. They become
+    /// uncertain if the frontend finds that such a reply has lost its baggage.
+    #[prost(uint64, tag = "11")]
+    pub undecided: u64,
+    /// Tags of calls whose replies left this process with new tuples of the query; of many, the smallest.
+    #[prost(fixed64, repeated, tag = "12")]
+    pub left: ::prost::alloc::vec::Vec<u64>,
 }
 /// From when, and until when, the events of a process are in the result of a query, by the clock of the process, in
 /// nanoseconds since the epoch.
@@ -981,6 +1019,12 @@ pub struct Loss {
     /// Rows of joins whose events happened when their request had been answered. They are not missing.
     #[prost(uint64, tag = "9")]
     pub after_answer: u64,
+    /// Replies that left a server with the query's tuples and reached the caller without.
+    #[prost(uint64, tag = "10")]
+    pub unreturned: u64,
+    /// Tuples packed after the reply to their call had left.
+    #[prost(uint64, tag = "11")]
+    pub late: u64,
 }
 /// The agent leaves; all it had has been reported.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1327,6 +1371,10 @@ pub struct Baggage {
     /// but the version.
     #[prost(uint32, tag = "11")]
     pub answer: u32,
+    /// A reply came back without the baggage of its call, and its sender may not run Pivot: something that happened
+    /// before may be missing.
+    #[prost(bool, tag = "12")]
+    pub bare_reply: bool,
     /// If there is one, the last field: the first 16 bytes of HMAC-SHA256, under a key that the peers
     /// share, of all bytes before this field.
     #[prost(bytes = "vec", tag = "15")]
@@ -1635,6 +1683,12 @@ pub struct Query {
     /// What it asks for with WITHIN; absent if it asks for nothing.
     #[prost(message, optional, tag = "15")]
     pub asked: ::core::option::Option<QueryBudget>,
+    /// Peers whose replies lost the query's tuples on the way, because something removed our header.
+    #[prost(string, repeated, tag = "16")]
+    pub unreturned_from: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Hosts that no baggage may leave to, if the query's tuples were held back.
+    #[prost(string, repeated, tag = "17")]
+    pub held_back_for: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// The status of a query in one process, and its cost there.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1709,6 +1763,9 @@ pub struct Agent {
     /// What it has lost, whatever the query.
     #[prost(message, optional, tag = "12")]
     pub lost: ::core::option::Option<Lost>,
+    /// How the replies of each peer came to calls that it sent with baggage, since it began.
+    #[prost(message, repeated, tag = "13")]
+    pub peers: ::prost::alloc::vec::Vec<PeerReplies>,
 }
 /// Nested message and enum types in `Agent`.
 pub mod agent {

@@ -113,7 +113,9 @@ pub(crate) fn steps(random: &mut Random, tracepoints: &[TracepointSpec], query: 
     });
 
     let (steps, live, request) = (Vec::new(), Vec::new(), Value::Null);
-    let mut scenario = Scenario { random, tracepoints, defaults, request, steps, live, next: 0, families: 0 };
+    let loses_replies = random.percent(10);
+    let mut scenario =
+        Scenario { random, tracepoints, defaults, request, steps, live, next: 0, families: 0, loses_replies };
     let requests = 1 + scenario.random.below(if sampled { 6 } else { 3 });
 
     for _ in 0..requests {
@@ -136,6 +138,8 @@ struct Scenario<'a> {
     live: Vec<(BranchId, usize)>,
     next: BranchId,
     families: usize,
+    /// Whether something on the way removes our header from replies, now and then.
+    loses_replies: bool,
 }
 
 impl Scenario<'_> {
@@ -173,8 +177,10 @@ impl Scenario<'_> {
                     self.steps.push(RunStep::Skew(branch, seconds));
                 }
                 roll if roll < forks + joins + 10 => self.divide(at, RunStep::Detach),
-                // The reply of a branch gets lost, and nobody hears of it again.
-                roll if roll < forks + joins + 12 && self.live.len() > 1 => drop(self.live.swap_remove(at)),
+                roll if roll < forks + joins + 12 && self.live.len() > 1 => {
+                    self.live.swap_remove(at);
+                    self.steps.push(RunStep::Cancel(branch));
+                }
                 _ => {
                     let event = self.event();
                     self.steps.push(RunStep::Event(branch, event));
@@ -216,7 +222,12 @@ impl Scenario<'_> {
         if !others.is_empty() {
             let to = *self.random.pick(&others);
             self.live.swap_remove(at);
-            self.steps.push(RunStep::Join(to, from));
+            let step = match self.random.below(6) {
+                0 | 1 if self.loses_replies => RunStep::Bare,
+                2 if self.loses_replies => RunStep::Lost,
+                _ => RunStep::Join,
+            };
+            self.steps.push(step(to, from));
         }
     }
 

@@ -61,10 +61,24 @@ pub enum RunStep {
     Detach(BranchId, BranchId),
     /// The second branch ends, and the first goes on after both.
     Join(BranchId, BranchId),
+    /// The second branch ends, and the first goes on after both, like a call and its reply. But the reply comes without
+    /// its baggage, and the first has never seen any from there: it may be a service without Pivot.
+    Bare(BranchId, BranchId),
+    /// Like `Bare`, from a peer that has returned baggage before.
+    Lost(BranchId, BranchId),
+    /// The branch ends and nobody hears of it again: a call that is cancelled, or never answered.
+    Cancel(BranchId),
     /// The branch goes to another process.
     Hop(BranchId),
     /// The branch goes to a process whose clock is so many seconds ahead.
     Skew(BranchId, u64),
+}
+
+impl RunStep {
+    /// Whether a reply comes without its baggage.
+    pub fn loses_reply(&self) -> bool {
+        matches!(self, RunStep::Bare(..) | RunStep::Lost(..))
+    }
 }
 
 impl fmt::Display for RunStep {
@@ -76,6 +90,9 @@ impl fmt::Display for RunStep {
             RunStep::Fork(from, to) => write!(f, "fork {} {}", shown(*from), shown(*to)),
             RunStep::Detach(from, to) => write!(f, "detach {} {}", shown(*from), shown(*to)),
             RunStep::Join(to, from) => write!(f, "join {} {}", shown(*to), shown(*from)),
+            RunStep::Bare(to, from) => write!(f, "bare {} {}", shown(*to), shown(*from)),
+            RunStep::Lost(to, from) => write!(f, "lost {} {}", shown(*to), shown(*from)),
+            RunStep::Cancel(branch) => write!(f, "cancel {}", shown(*branch)),
             RunStep::Hop(branch) => write!(f, "hop {}", shown(*branch)),
             RunStep::Skew(branch, seconds) => write!(f, "skew {} {seconds}", shown(*branch)),
         }
@@ -164,7 +181,8 @@ impl<'a> EventDag<'a> {
                     }
                     live.push((*to, child));
                 }
-                RunStep::Join(to, from) => {
+                RunStep::Cancel(branch) => drop(live.remove(position(&live, *branch)?)),
+                RunStep::Join(to, from) | RunStep::Bare(to, from) | RunStep::Lost(to, from) => {
                     let ended = live.remove(position(&live, *from)?).1;
                     let place = position(&live, *to)?;
                     let into = &mut live[place].1;

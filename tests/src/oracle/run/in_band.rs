@@ -7,9 +7,10 @@ use crate::oracle::language::query::Query;
 use crate::oracle::reference::evaluator::{PackOrder, joins_of};
 use crate::oracle::run::event_dag::{BranchId, Event, EventDag, RunStep, TracepointSpec};
 use crate::oracle::run::executors::{self, ObservingAdvice};
+use crate::oracle::run::run_script::RunScript;
 use crate::random::Random;
 use pivot_advice::{
-    Advice, EmitMode, EvalErrors, Groups, Instruction, LossCounts, QueryId, TemporalFilter, Value,
+    Advice, BagKey, EmitMode, EvalErrors, Groups, Instruction, LossCounts, QueryId, TemporalFilter, Value,
 };
 use pivot_agent::QueryReport;
 use pivot_agent::run::interpreter::{AdviceEffect, interpret};
@@ -37,6 +38,10 @@ pub(crate) struct InBandResult {
     pub too_large: bool,
     /// Baggage was cut, and the result says that it may be short.
     pub partial: bool,
+    /// Whether a reply that had tuples came without, from a peer that may not run Pivot.
+    pub unreturned: bool,
+    /// Rows of LEFT and ANTI joins that may be there only because baggage was incomplete.
+    pub uncertain: u64,
     /// Evaluations that had no value.
     pub errors: u64,
     pub constants: DecidedConstants,
@@ -49,17 +54,6 @@ pub struct DecidedConstants {
     pub ruled_out: bool,
     /// Whether advice ran with fewer or with smaller conditions.
     pub reduced: bool,
-}
-
-/// The input of a run in band.
-#[derive(Debug)]
-pub struct RunScript<'a> {
-    /// The tracepoints of the catalogue.
-    pub tracepoints: &'a [TracepointSpec],
-    /// What happens.
-    pub steps: &'a [RunStep],
-    /// How many bytes of baggage a message carries.
-    pub budget_bytes: usize,
 }
 
 /// The stamps of temporal tuples, by event and stage; none for a tuple that First refused.
@@ -129,7 +123,10 @@ fn run_of<'a>(
         }
     }
 
-    run.check_stamps(dag)?;
+    // A clock that went with a lost reply is lost too.
+    if !script.loses_replies() {
+        run.check_stamps(dag)?;
+    }
     Ok(run)
 }
 
@@ -174,6 +171,8 @@ pub struct InBandRun<'a> {
     pub places: Vec<usize>,
     /// More baggage would have travelled than may.
     pub too_large: bool,
+    /// Whether a reply that had tuples came without.
+    unreturned: bool,
     constants: DecidedConstants,
 }
 
@@ -193,6 +192,7 @@ impl<'a> InBandRun<'a> {
             stamps,
             places: vec![],
             too_large: false,
+            unreturned: false,
             constants: DecidedConstants::default(),
         }
     }
@@ -226,6 +226,19 @@ impl<'a> InBandRun<'a> {
                 }
                 self.branches.insert(*to, (baggage, process));
             }
+            RunStep::Bare(to, from) => {
+                let ((mut baggage, process), (ended, _)) = (self.take(*to), self.take(*from));
+                // Both ends report the tag of the call if the reply left with tuples; nobody knows what the other has.
+                self.unreturned |= ended.queries().next().is_some();
+                baggage.note_bare_reply();
+                self.branches.insert(*to, (baggage, process));
+            }
+            RunStep::Lost(to, from) => {
+                let ((mut baggage, process), _) = (self.take(*to), self.take(*from));
+                baggage.mark_partial();
+                self.branches.insert(*to, (baggage, process));
+            }
+            RunStep::Cancel(branch) => drop(self.take(*branch)),
             RunStep::Hop(branch) => self.hop(*branch, 0)?,
             RunStep::Skew(branch, seconds) => self.hop(*branch, *seconds)?,
         }
@@ -279,13 +292,17 @@ impl<'a> InBandRun<'a> {
         // Processes run compiled and fused advice, wherever they can.
         executors::check(&here, baggage.as_deref_mut(), id)?;
 
-        let (mut packed, mut lost) = (Vec::new(), Vec::new());
+        let (mut packed, mut lost, mut incomplete) = (Vec::new(), Vec::new(), Vec::new());
         for ObservingAdvice { linked, observed } in here {
             let mut loss = LossCounts::default();
             match interpret(linked, observed, baggage.as_deref(), 0, &mut loss) {
                 Some(AdviceEffect::Pack(bag, keep, groups)) => packed.push((bag, keep, groups)),
                 Some(AdviceEffect::Emit(emission)) => {
                     self.parts[process].add(&emission, SampleDecision::UNSAMPLED)
+                }
+                Some(AdviceEffect::PackIncomplete(bag, rows)) => {
+                    incomplete.push((bag, rows.empty_like()));
+                    packed.push((bag, TemporalFilter::All, vec![rows]));
                 }
                 Some(AdviceEffect::Lose(bag, keep)) => lost.push((bag, keep)),
                 None => {}
@@ -295,22 +312,36 @@ impl<'a> InBandRun<'a> {
 
         if let Some(baggage) = &mut baggage {
             lost.into_iter().for_each(|(bag, keep)| baggage.mark_lost(bag, keep));
+            incomplete.into_iter().for_each(|(bag, shape)| baggage.mark_incomplete(bag, &shape));
             for (bag, keep, groups) in packed {
-                let tuples = groups.len();
-                let stamp = baggage.pack(bag, keep, groups);
-                let complete = self.script.budget_bytes == usize::MAX;
-                if complete && matches!(keep, TemporalFilter::MostRecent(_)) && stamp.is_none() && tuples > 0
-                {
-                    return Err("MostRecent gave no stamp".into());
-                }
-                if keep != TemporalFilter::All {
-                    // Of a union, the same event may pack more than once.
-                    let given = self.stamps.given.entry((id, bag.stage)).or_default();
-                    *given = given.or(stamp);
-                }
+                self.pack(baggage, id, bag, keep, groups)?;
             }
         }
 
+        Ok(())
+    }
+
+    /// Packs the tuples of an event, and records the stamp that it was given.
+    fn pack(
+        &mut self,
+        baggage: &mut Baggage,
+        id: usize,
+        bag: BagKey,
+        keep: TemporalFilter,
+        groups: Vec<Groups>,
+    ) -> Result<(), String> {
+        let is_due =
+            self.script.is_complete() && matches!(keep, TemporalFilter::MostRecent(_)) && !groups.is_empty();
+        let stamp = baggage.pack(bag, keep, groups);
+        if is_due && stamp.is_none() {
+            return Err("MostRecent gave no stamp".into());
+        }
+
+        if keep != TemporalFilter::All {
+            // Of a union, the same event may pack more than once.
+            let given = self.stamps.given.entry((id, bag.stage)).or_default();
+            *given = given.or(stamp);
+        }
         Ok(())
     }
 
@@ -354,16 +385,32 @@ impl<'a> InBandRun<'a> {
     fn finish(mut self, program: &QueryProgram) -> Result<InBandResult, String> {
         let mut whole = QueryReport::empty();
         self.parts.drain(..).for_each(|part| whole.merge(part));
-        let partial = whole.loss.truncated > 0 || whole.loss.uncertain > 0;
-        if partial && self.script.budget_bytes == usize::MAX {
+        // As the frontend does once both ends have told of the reply.
+        if self.unreturned {
+            whole.loss.settle_undecided();
+        }
+        let uncertain = whole.loss.uncertain;
+        let partial = whole.loss.truncated > 0 || uncertain > 0 || self.unreturned;
+        if partial && self.script.is_complete() {
             return Err("the baggage is not complete".into());
         }
+
         let mut errors = EvalErrors(whole.loss.errors);
         let rows = whole.groups.unwrap_or_else(|| program.output.table());
         let rows = finished(&rows, &program.output, &mut errors);
         let too_large = self.too_large || whole.loss.dropped > 0 || whole.other.is_some();
-        let (stamps, constants) = (self.stamps, self.constants);
-        Ok(InBandResult { rows, stamps, too_large, partial, errors: errors.0, constants })
+
+        let (stamps, constants, unreturned) = (self.stamps, self.constants, self.unreturned);
+        Ok(InBandResult {
+            rows,
+            stamps,
+            too_large,
+            partial,
+            unreturned,
+            uncertain,
+            errors: errors.0,
+            constants,
+        })
     }
 }
 

@@ -3,3 +3,4 @@
 pub(crate) mod event_dag;
 pub(crate) mod executors;
 pub(crate) mod in_band;
+pub(crate) mod run_script;

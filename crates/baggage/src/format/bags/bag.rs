@@ -188,6 +188,16 @@ impl Bag {
         if let Bag::Grouped { cut, .. } = self { *cut } else { None }
     }
 
+    /// Returns how many tuples it holds; at least 1, since nobody can tell how many were left behind.
+    pub(crate) fn tuple_count(&self) -> u64 {
+        let tuples = match self {
+            Bag::Grouped { rows, .. } => rows.iter().fold(0_u64, |sum, group| sum.saturating_add(group.n)),
+            Bag::First { tuples, .. } | Bag::MostRecent { tuples, .. } => tuples.len() as u64,
+            Bag::Lost => 0,
+        };
+        tuples.max(1)
+    }
+
     /// Whether tuples are missing.
     pub fn is_incomplete(&self) -> bool {
         matches!(self, Bag::Grouped { cut: Some(_), .. } | Bag::Lost)

@@ -4,20 +4,22 @@ use crate::frontend_lists::{AgentPresence, ListedAgent, ProcessLosses};
 use crate::humanize::{age, grouped};
 use crate::table::{TableCell, TextTable};
 use crate::terminal_text::escaped;
-use pivot_advice::{WithheldMessages, WithheldReason};
+use pivot_advice::{PeerReplies, WithheldMessages, WithheldReason};
 use std::cmp::Reverse;
 
 /// How many hosts are named to which an agent sent no baggage.
 const MAX_WITHHELD_HOSTS: usize = 3;
 
-/// Returns agents with their state. The columns for withheld baggage and losses are there only if any agent has
-/// some.
+/// Returns agents with their state. The columns for withheld baggage, calls that brought none back, and losses are
+/// there only if any agent has some.
 pub(in crate::repl) fn agents(found: &[ListedAgent]) -> TextTable {
     let any_withheld = found.iter().any(|agent| !agent.withheld.is_empty());
+    let any_calls = found.iter().any(|agent| !calls(agent).is_empty());
     let any_lost = found.iter().any(|agent| agent.losses != ProcessLosses::default());
     let mut headings =
         vec!["!host", "!process", ">pid", "!state", ">tracepoints", "!connected", "!last heard"];
-    headings.extend(any_withheld.then_some("baggage held back"));
+    headings.extend(any_withheld.then_some("held back (see PIVOT_EGRESS)"));
+    headings.extend(any_calls.then_some("calls"));
     headings.extend(any_lost.then_some("lost"));
 
     let mut table = TextTable::with_headings(&headings);
@@ -33,6 +35,7 @@ pub(in crate::repl) fn agents(found: &[ListedAgent]) -> TextTable {
         ];
         // In the same order as their headings above.
         cells.extend(any_withheld.then(|| withheld(&agent.withheld)));
+        cells.extend(any_calls.then(|| TableCell::quiet(calls(agent))));
         cells.extend(any_lost.then(|| TableCell::warning(lost(&agent.losses))));
         table.push(cells);
     }
@@ -70,6 +73,33 @@ fn lost(found: &ProcessLosses) -> String {
     words.join(", ")
 }
 
+/// Returns what became of calls with baggage that brought none back, empty if there are none: those to services that
+/// never return any, which are taken for services without Pivot; those that lost it; and those without an answer.
+fn calls(agent: &ListedAgent) -> String {
+    let mut words = Vec::new();
+    for (what, returns) in [("without Pivot", false), ("lost the baggage of", true)] {
+        let found =
+            agent.peers.iter().filter(|replies| replies.bare > 0 && (replies.returned > 0) == returns);
+        let mut found: Vec<&PeerReplies> = found.collect();
+        found.sort_by_key(|replies| Reverse(replies.bare));
+
+        let named = found.iter().take(MAX_WITHHELD_HOSTS).map(|replies| {
+            let peer = if replies.peer.is_empty() { "others".to_owned() } else { escaped(&replies.peer) };
+            format!("{peer} {}", grouped(&replies.bare.to_string()))
+        });
+        let named: Vec<String> = named.collect();
+        if !named.is_empty() {
+            let more = found.len() - named.len();
+            let more = if more > 0 { format!(" + {more} more") } else { String::new() };
+            words.push(format!("{what}: {}{more}", named.join(", ")));
+        }
+    }
+    if agent.unanswered > 0 {
+        words.push(format!("cancelled: {}", grouped(&agent.unanswered.to_string())));
+    }
+    words.join("; ")
+}
+
 /// Returns the hosts to which messages were sent without baggage, those with the most messages first.
 fn withheld(found: &[WithheldMessages]) -> TableCell {
     let mut entries: Vec<&WithheldMessages> = found.iter().collect();
@@ -96,6 +126,33 @@ fn withheld(found: &[WithheldMessages]) -> TableCell {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn services_without_pivot_are_told_from_replies_that_lost_their_baggage() {
+        let replies = |peer: &str, returned, bare| PeerReplies { peer: peer.to_owned(), returned, bare };
+        let agent = |peers, unanswered| ListedAgent {
+            presence: AgentPresence::Connected,
+            process: String::new(),
+            host: String::new(),
+            pid: 1,
+            tracepoints: 0,
+            connected_ns: 0,
+            last_heard_ns: 0,
+            converged: true,
+            withheld: Vec::new(),
+            peers,
+            unanswered,
+            losses: ProcessLosses::default(),
+        };
+
+        let found =
+            agent(vec![replies("db:5432", 0, 7), replies("store:80", 9, 2), replies("fine:80", 5, 0)], 1200);
+        assert_eq!(
+            calls(&found),
+            "without Pivot: db:5432 7; lost the baggage of: store:80 2; cancelled: 1,200"
+        );
+        assert_eq!(calls(&agent(vec![replies("fine:80", 5, 0)], 0)), "");
+    }
 
     #[test]
     fn agents_that_hold_baggage_back_say_from_whom() {

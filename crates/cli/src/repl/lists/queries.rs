@@ -13,7 +13,7 @@ use crate::result_frame::FrameCompleteness;
 use crate::ruled_out::ruled_out;
 use crate::table::{StyleMode, TableCell, TextRole, TextTable};
 use crate::terminal_text::{cut, escaped, wrap};
-use pivot_advice::{LossCounts, LossUnit, QueryCost, QueryState};
+use pivot_advice::{LossCounts, LossUnit, QueryCost, QueryState, held_back_remark};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
@@ -250,6 +250,14 @@ fn query_remarks(query: &ListedQuery) -> Vec<(TextRole, String)> {
     // Empty if nothing is missing, or to be known.
     remarks.push((TextRole::Warning, missing(query.loss)));
     remarks.push((TextRole::Normal, FrameCompleteness { loss: query.loss, ..Default::default() }.notes()));
+    for host in &query.held_back_for {
+        remarks.push((TextRole::Warning, held_back_remark(&escaped(host))));
+    }
+    for peer in &query.unreturned_from {
+        let peer = escaped(peer);
+        let text = format!("replies of {peer} lose their baggage on the way: something removes our header");
+        remarks.push((TextRole::Warning, text));
+    }
     if query.agents.is_empty() {
         remarks.push((TextRole::Quiet, "no agent is connected".to_owned()));
     }
