@@ -23,7 +23,7 @@ pub struct CarrierGlob(String);
 pub struct InvalidCarrierGlob {
     /// The glob, as it was given.
     pub glob: String,
-    /// What is wrong with it.
+    /// Why the glob cannot be read.
     pub reason: String,
 }
 

@@ -9,10 +9,10 @@
 //! CASE WHEN process = 'api' THEN size ELSE 0 END ─▶  size
 //! ```
 //!
-//! What is left has the same value in every row. It never has an error that the whole expression would not have, and
-//! lacks one only if a known operand decides an AND, OR or IN whose other operands have none of their own value: which of
-//! them is evaluated first is nobody's promise. An expression over known values alone that has an error stays, to have
-//! it again, and be counted, in each row.
+//! The remaining expression has, in every row, the value of the whole one. Errors of evaluation (a division by zero, an
+//! overflow) are kept too, with one exception: where a known operand alone decides an AND, OR or IN, the others are not
+//! evaluated, so their errors are not counted. The language does not promise in which order operands are evaluated. An
+//! expression over known values alone that fails is left as it is, so that its error is counted in each row.
 
 use crate::error::EvalErrors;
 use crate::eval::binary;

@@ -36,8 +36,8 @@ pub struct RuledOutTracepoints {
     pub tracepoints: Vec<String>,
     /// The number of call sites.
     pub call_sites: u64,
-    /// What there is instead (`api`, or `target = 'db', level = 'INFO'` if the condition reads several fields), each
-    /// once, at most [`MAX_RULED_OUT_NAMES`].
+    /// The values that the condition's fields have at these call sites, each once, at most [`MAX_RULED_OUT_NAMES`]: `api`,
+    /// or `target = 'db', level = 'INFO'` if the condition reads several fields.
     pub values: Vec<String>,
 }
 

@@ -21,7 +21,7 @@ pub enum CliError {
     InvalidAddress {
         /// The address as given.
         address: String,
-        /// What is wrong with it.
+        /// Why the address cannot be used.
         reason: FrontendAddressError,
     },
     /// The frontend was reached, and refused or went away.

@@ -219,7 +219,7 @@ impl AgentSession {
     }
 }
 
-/// What an agent has to do with a window of a query.
+/// Whether an agent has reported a window of a query, or is expected to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum WindowPart {
     /// It has reported all that it had.

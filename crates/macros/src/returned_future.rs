@@ -14,7 +14,7 @@ use syn::{
     TypeBareFn, TypeParamBound,
 };
 
-/// What a function returns whose end is that of a future.
+/// The return type of a function that returns a future: the function ends when the future does.
 pub(crate) struct ReturnedFuture {
     pub(crate) form: FutureForm,
     /// The type of the future's output, if the return type says it.

@@ -143,7 +143,7 @@ impl HeaderKind {
     }
 }
 
-/// What became of a branch that a request was to carry.
+/// The outcome of putting a branch into the headers of a request.
 #[derive(Debug)]
 pub(crate) enum InsertedBranch {
     /// It belongs to no request: there is no header.

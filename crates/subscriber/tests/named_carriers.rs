@@ -22,20 +22,20 @@ fn other_carries() -> bool {
 }
 
 #[test]
-fn spans_that_a_process_or_the_frontend_names_carry_a_request_from_then_on() {
+fn spans_that_a_process_names_carry_a_request_from_then_on() {
     under_wrapped(SubscriberBridge::new(NoSubscriber::default()).carriers(|_| false), || {
         assert_eq!((request_carries(), other_carries()), (false, false));
 
         pivot_agent::set_carriers(globs("app::*::http_request, none::**"));
         assert_eq!((request_carries(), other_carries()), (true, false));
 
-        pivot_agent::set_frontend_carriers(globs("query"));
+        pivot_agent::set_carriers(globs("app::*::http_request, query"));
         assert_eq!((request_carries(), other_carries()), (true, true));
 
-        pivot_agent::set_carriers(globs(""));
+        pivot_agent::set_carriers(globs("query"));
         assert_eq!((request_carries(), other_carries()), (false, true));
 
-        pivot_agent::set_frontend_carriers(globs(""));
+        pivot_agent::set_carriers(globs(""));
         assert_eq!((request_carries(), other_carries()), (false, false));
     });
 }

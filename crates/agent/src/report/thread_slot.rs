@@ -281,11 +281,12 @@ pub fn exempt_this_thread() {
     }
 }
 
-/// What a `tracing` subscriber holds, as others find out by a downcast, that ends what comes from the agent's threads.
+/// Marks a `tracing` subscriber that drops all that the agent's own threads trace: it returns a reference to this type when
+/// it is asked to downcast to it.
 #[derive(Debug)]
 pub struct EndsAgentEvents;
 
-/// Returns whether this thread works for the agent: what it logs is nobody's business.
+/// Returns whether this thread works for the agent, so that what it logs is kept out of the application's log.
 #[inline]
 pub fn is_agents_thread() -> bool {
     IS_AGENTS.get()

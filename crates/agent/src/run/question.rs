@@ -10,8 +10,8 @@
 //!                            the draw that decided                        charged: the time since the question
 //! ```
 //!
-//! What was decided is not decided again. In a request its id decides, which stays what it is; outside any request
-//! a random number does, the *draw*, which the event inherits from its question.
+//! Question and event are sampled alike. In a request, sampling depends on the request's id, which both share; outside any
+//! request it depends on a random number, the *draw*, which is handed from the question to the event.
 
 use crate::report::thread_slot::EventGuard;
 use crate::report::thread_table::ThreadTable;

@@ -1,5 +1,5 @@
-//! The spans of `tracing` that carry a request by what operators say: in the environment of the process, in its
-//! configuration, or at the frontend. The bridge for `tracing` asks here, beside its own function.
+//! The spans of `tracing` that carry a request because the environment of the process, or its configuration, names them.
+//! The bridge for `tracing` asks here, beside its own function.
 
 use crate::weave::listeners::CHANGED;
 use pivot_advice::{CarrierGlob, InvalidCarrierGlob};
@@ -8,16 +8,8 @@ use std::sync::{PoisonError, RwLock};
 /// The variable with the globs of this process.
 pub const CARRIERS_VARIABLE: &str = "PIVOT_CARRIERS";
 
-static CARRIERS: RwLock<NamedCarriers> = RwLock::new(NamedCarriers { process: None, frontend: Vec::new() });
-
-/// The globs by where they were said.
-#[derive(Debug)]
-struct NamedCarriers {
-    /// Those of the configuration; `None` until they are set, and meanwhile those of the environment hold.
-    process: Option<Vec<CarrierGlob>>,
-    /// Those of the frontend.
-    frontend: Vec<CarrierGlob>,
-}
+/// The globs that hold; `None` until the configuration sets them or the environment is first read.
+static CARRIERS: RwLock<Option<Vec<CarrierGlob>>> = RwLock::new(None);
 
 /// Returns the globs of the environment, or why they cannot be read.
 pub fn carriers_of_environment() -> Result<Vec<CarrierGlob>, InvalidCarrierGlob> {
@@ -27,32 +19,22 @@ pub fn carriers_of_environment() -> Result<Vec<CarrierGlob>, InvalidCarrierGlob>
 /// Returns whether a span carries a request by its name.
 pub fn is_named_carrier(target: &str, name: &str) -> bool {
     let mut carriers = CARRIERS.read().unwrap_or_else(PoisonError::into_inner);
-    if carriers.process.is_none() {
+    if carriers.is_none() {
         drop(carriers);
-        // What cannot be read is an error at the start of the agent, and here it names nothing.
+        // Globs that cannot be read are an error at the start of the agent; here they name nothing.
         let of_environment = carriers_of_environment().unwrap_or_default();
-        CARRIERS.write().unwrap_or_else(PoisonError::into_inner).process.get_or_insert(of_environment);
+        CARRIERS.write().unwrap_or_else(PoisonError::into_inner).get_or_insert(of_environment);
         carriers = CARRIERS.read().unwrap_or_else(PoisonError::into_inner);
     }
 
-    let all = carriers.process.iter().flatten().chain(&carriers.frontend);
-    all.into_iter().any(|glob| glob.matches(target, name))
+    carriers.iter().flatten().any(|glob| glob.matches(target, name))
 }
 
-/// Sets the globs of this process, in the place of those of the environment.
+/// Sets the globs of this process, in the place of those of the environment, and has the bridge ask again if they
+/// are others now.
 pub fn set_carriers(globs: Vec<CarrierGlob>) {
-    set(|carriers| carriers.process.replace(globs.clone()).as_ref() != Some(&globs));
-}
-
-/// Sets the globs that the frontend wants in all processes.
-pub fn set_frontend_carriers(globs: Vec<CarrierGlob>) {
-    set(|carriers| std::mem::replace(&mut carriers.frontend, globs.clone()) != globs);
-}
-
-/// Changes the globs, and has the bridge ask again if they are others now.
-fn set(change: impl FnOnce(&mut NamedCarriers) -> bool) {
-    let has_changed = change(&mut CARRIERS.write().unwrap_or_else(PoisonError::into_inner));
-    if has_changed {
+    let before = CARRIERS.write().unwrap_or_else(PoisonError::into_inner).replace(globs.clone());
+    if before.as_ref() != Some(&globs) {
         CHANGED.call();
     }
 }

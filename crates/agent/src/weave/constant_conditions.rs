@@ -19,7 +19,7 @@ use crate::weave::name_linker::{FieldSource, LinkedAdvice};
 use pivot_advice::advice_text::ColumnNames;
 use pivot_advice::{BinaryOperator, Expr, Instruction, JoinKind, Value};
 
-/// What constants leave of an advice at one call site.
+/// The result of deciding the conditions of an advice over constants of one call site.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ConstantVerdict {
     /// The advice to weave, without the conditions that are always true.

@@ -1,4 +1,4 @@
-//! What each query may take in this process: what it asks for with `WITHIN`, up to the process's ceiling.
+//! The budget of each query in this process: as the query asks with `WITHIN`, up to the process's ceiling.
 //!
 //! | limit  | of                                            | enforced by                                        |
 //! |--------|-----------------------------------------------|----------------------------------------------------|

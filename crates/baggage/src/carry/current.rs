@@ -175,7 +175,7 @@ pub fn in_request() -> bool {
     inside(|_| ()).is_some()
 }
 
-/// What tells the request that runs on a thread from others.
+/// The identity of the request that runs on a thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CurrentRequest {
     /// No request runs.
@@ -187,7 +187,8 @@ pub enum CurrentRequest {
 }
 
 impl CurrentRequest {
-    /// Returns whether what runs now may be what ran when `before` was asked: a request gets its id as it runs.
+    /// Returns whether this may be the request that ran when `before` was taken. A request without an id may have got one
+    /// since.
     pub fn may_continue(self, before: CurrentRequest) -> bool {
         use CurrentRequest::{Named, Outside, Unnamed};
         match (before, self) {

@@ -1,4 +1,4 @@
-//! What servers sent back and what callers did not get: the conservation of replies.
+//! The ledger of replies: which replies left a server with new tuples, and which arrived at a caller without baggage.
 //!
 //! A proxy that strips our header from replies cannot be told, by the caller alone, from a service that does not run
 //! Pivot. Both ends together can tell. Each call has a [tag](CallTag) that both know:
