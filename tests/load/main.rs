@@ -53,6 +53,7 @@ struct LoadFigures {
 impl LoadFigures {
     fn print(&self, plan: &AgentPlan) {
         let Self { agents, connected, connect_cpu, installed, frames, cpu_share, memory_mib } = self;
+
         println!(
             "{agents} agents, {} tracepoints, {} groups: connected in {:.1} s with {:.1} s CPU; query at the last agent \
              in {:.0} ms; window end to frame p50 {:.0} ms, p99 {:.0} ms, {} frames, {} partial, {} revisions; \

@@ -89,6 +89,8 @@ pub(crate) struct ListedAgent {
     pub(crate) pid: u32,
     /// How many tracepoints it exports.
     pub(crate) tracepoints: u32,
+    /// How many more it announced, for which the frontend has no room.
+    pub(crate) left_out: u64,
     /// When it connected, in nanoseconds since the epoch.
     pub(crate) connected_ns: i64,
     /// When it was last heard of, in nanoseconds since the epoch.
@@ -187,6 +189,7 @@ impl ListedAgent {
             host: found.host,
             pid: found.pid,
             tracepoints: found.tracepoints,
+            left_out: found.left_out,
             connected_ns: found.connected_ns,
             last_heard_ns: found.last_heard_ns,
             converged: found.converged,

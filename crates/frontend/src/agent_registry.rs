@@ -7,27 +7,32 @@
 //!
 //! Reports carry a sequence per incarnation, from 1 without gaps. [`AgentSession::accept`] merges each
 //! once: what is resent after a reconnect is acknowledged again and ignored, and a gap is refused.
+//!
+//! An agent that has gone is listed for ten minutes. Then all that is kept of it is its highest sequence, for the case
+//! that it comes back ([`DepartedAgents`]).
 
 use crate::agent_report::{AgentLosses, AgentReport};
+use crate::announced_exports::AnnouncedExports;
+use crate::departed_agents::DepartedAgents;
+use crate::known_exports::{AgentExports, KnownExports};
 use crate::time_range::TimeRange;
 use crate::wanted_advice::AgentCommand;
-use pivot_advice::{Exports, PeerReplies, QueryStatus, WeaveProblem, WithheldMessages};
-use pivot_query::Catalog;
-use std::collections::{BTreeMap, HashMap};
+use pivot_advice::{PeerReplies, QueryStatus, WeaveProblem, WithheldMessages};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tokio::sync::mpsc;
 use tonic::Status;
 
 /// The sending end of an agent's stream; an error ends the stream.
 pub(crate) type Outbox = mpsc::Sender<Result<AgentCommand, Status>>;
 
-/// The most agents that are remembered after they have gone.
-const MAX_GONE: usize = 1000;
+/// How long an agent is listed after it has gone, with all that it exports.
+const LISTED_NS: i64 = 600 * 1_000_000_000;
+
+/// The most agents that are listed after they have gone.
+const MAX_GONE: usize = 10_000;
 
 /// The most entries kept of an agent's list of hosts that it sent messages without baggage to.
 const MAX_WITHHELD: usize = 100;
-
-/// The most exports that are kept of one agent.
-const MAX_EXPORTS: usize = 100_000;
 
 /// Names one connection of one agent, so that a message from a connection that was replaced is told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,8 +102,8 @@ pub(crate) struct AgentIdentity {
 #[derive(Debug)]
 pub(crate) struct AgentSession {
     pub(crate) identity: AgentIdentity,
-    /// All tracepoints that it has announced.
-    pub(crate) exports: Vec<Exports>,
+    /// The tracepoints that it has announced.
+    pub(crate) exports: AgentExports,
     pub(crate) presence: AgentPresence,
     pub(crate) connected_ns: i64,
     /// When its latest message came.
@@ -129,6 +134,8 @@ pub(crate) struct AgentSession {
     connection: u64,
     /// Where messages to it go; `None` if its stream is closed.
     outbox: Option<Outbox>,
+    /// When its stream was closed.
+    gone_ns: Option<i64>,
 }
 
 impl AgentSession {
@@ -168,18 +175,7 @@ impl AgentSession {
 
     /// Whether it exports one of the tracepoints.
     pub(crate) fn exports_any(&self, tracepoints: &[String]) -> bool {
-        self.exports.iter().any(|exports| tracepoints.contains(&exports.tracepoint))
-    }
-
-    /// Adds tracepoints that became known after the hello. Returns whether any of them is new.
-    pub(crate) fn add_exports(&mut self, catalogue: Vec<Exports>) -> bool {
-        let before = self.exports.len();
-        for exports in catalogue {
-            if !self.exports.contains(&exports) && self.exports.len() < MAX_EXPORTS {
-                self.exports.push(exports);
-            }
-        }
-        self.exports.len() > before
+        self.exports.contains_any(tracepoints)
     }
 
     /// Sends a command. An agent that does not read loses its stream, and asks anew when it reconnects.
@@ -235,15 +231,16 @@ enum WindowPart {
 pub(crate) struct AgentRegistry {
     /// By incarnation.
     agents: BTreeMap<u64, AgentSession>,
+    /// What all of them export.
+    pub(crate) exports: KnownExports,
+    /// Those that have gone, by when, and their incarnation.
+    gone: BTreeSet<(i64, u64)>,
+    /// Those that are no longer listed.
+    departed: DepartedAgents,
+    /// The incarnations of those that departed since queries last asked.
+    forgotten: Vec<u64>,
     /// How many connections there were, which is also the number of the newest.
     connections: u64,
-}
-
-/// The outcome of [`AgentRegistry::connect`].
-pub(crate) struct ConnectOutcome {
-    pub(crate) connection: AgentConnectionId,
-    /// Whether the agent exports other tracepoints than when it was last connected.
-    pub(crate) exports_changed: bool,
 }
 
 impl AgentRegistry {
@@ -252,14 +249,20 @@ impl AgentRegistry {
         &mut self,
         incarnation: u64,
         identity: AgentIdentity,
-        exports: Vec<Exports>,
+        announced: AnnouncedExports,
         outbox: Outbox,
         now_ns: i64,
-    ) -> ConnectOutcome {
+    ) -> AgentConnectionId {
         self.connections += 1;
         let number = self.connections;
-        let known = self.agents.remove(&incarnation);
-        let exports_changed = known.as_ref().is_none_or(|known| known.exports != exports);
+        // Before those of an earlier connection are given up, so that what is the same stays as it is.
+        let exports = self.exports.connect(announced);
+        let mut known = self.agents.remove(&incarnation);
+        if let Some(known) = &mut known {
+            self.exports.forget(std::mem::take(&mut known.exports));
+            self.gone.remove(&(known.gone_ns.unwrap_or_default(), incarnation));
+        }
+        let departed = self.departed.take(incarnation);
 
         // What was merged of an agent outlives its connections: its sequence, its watermark, and since
         // when it takes part.
@@ -278,34 +281,73 @@ impl AgentRegistry {
             losses: known.as_ref().map(|known| known.losses).unwrap_or_default(),
             watermark_ns: known.as_ref().map_or(0, |known| known.watermark_ns),
             cut_ns: known.as_ref().map_or(0, |known| known.cut_ns),
-            highest: known.and_then(|known| known.highest),
+            highest: known.and_then(|known| known.highest).or(departed),
             resumed: false,
             connection: number,
             outbox: Some(outbox),
+            gone_ns: None,
         };
         self.agents.insert(incarnation, session);
 
-        ConnectOutcome { connection: AgentConnectionId { incarnation, number }, exports_changed }
+        AgentConnectionId { incarnation, number }
+    }
+
+    /// Adds tracepoints that became known after an agent's hello.
+    pub(crate) fn add_exports(
+        &mut self,
+        connection: AgentConnectionId,
+        announced: AnnouncedExports,
+        now_ns: i64,
+    ) {
+        let agent = self.agents.get_mut(&connection.incarnation);
+        let Some(agent) = agent.filter(|agent| agent.connection == connection.number) else { return };
+        agent.last_heard_ns = now_ns;
+        self.exports.announce(&mut agent.exports, announced);
     }
 
     /// Notes that a connection has ended; one that was replaced does not count.
     pub(crate) fn disconnect(&mut self, connection: AgentConnectionId, now_ns: i64) {
         if let Some(agent) = self.agent_of(connection) {
             agent.outbox = None;
+            agent.exports.discount();
             if agent.is_connected() {
                 agent.presence = AgentPresence::Lost(now_ns);
             }
+
+            if agent.gone_ns.is_none() {
+                agent.gone_ns = Some(now_ns);
+                self.gone.insert((now_ns, connection.incarnation));
+            }
         }
-        self.forget_oldest_gone();
+        self.forget_gone(now_ns);
     }
 
-    /// Forgets agents that have gone, the longest silent first, beyond the number that is remembered.
-    fn forget_oldest_gone(&mut self) {
-        while self.agents.values().filter(|agent| !agent.is_connected()).count() > MAX_GONE {
-            let gone = self.agents.iter().filter(|(_, agent)| !agent.is_connected());
-            let Some((&oldest, _)) = gone.min_by_key(|(_, agent)| agent.last_heard_ns) else { return };
-            self.agents.remove(&oldest);
+    /// Takes agents off the list that have gone long ago, and the first ones of too many.
+    pub(crate) fn forget_gone(&mut self, now_ns: i64) {
+        while let Some((gone_ns, incarnation)) = self.gone.first().copied() {
+            let is_listed = now_ns.saturating_sub(gone_ns) <= LISTED_NS && self.gone.len() <= MAX_GONE;
+            if is_listed {
+                return;
+            }
+
+            self.gone.pop_first();
+            let Some(agent) = self.agents.remove(&incarnation) else { continue };
+            self.exports.forget(agent.exports);
+            self.forgotten.push(incarnation);
+            if let Some(highest) = agent.highest {
+                self.departed.remember(incarnation, highest, now_ns);
+            }
         }
+    }
+
+    /// Returns the agents that were taken off the list since [`AgentRegistry::clear_forgotten`].
+    pub(crate) fn forgotten(&self) -> &[u64] {
+        &self.forgotten
+    }
+
+    /// Notes that everybody knows which agents were taken off the list.
+    pub(crate) fn clear_forgotten(&mut self) {
+        self.forgotten.clear();
     }
 
     /// Closes all streams.
@@ -342,11 +384,6 @@ impl AgentRegistry {
         self.agents.get(&incarnation)
     }
 
-    /// Whether an agent is remembered.
-    pub(crate) fn knows(&self, incarnation: u64) -> bool {
-        self.agents.contains_key(&incarnation)
-    }
-
     /// Returns the agents whose streams are open.
     pub(crate) fn connected(&self) -> impl Iterator<Item = &AgentSession> {
         self.agents.values().filter(|agent| agent.is_connected())
@@ -362,15 +399,6 @@ impl AgentRegistry {
         for agent in self.agents.values_mut().filter(|agent| agent.is_connected()) {
             agent.send(command.clone());
         }
-    }
-
-    /// Merges what all agents export, those that have gone included.
-    pub(crate) fn catalog(&self) -> Catalog {
-        let mut catalog = Catalog::default();
-        for agent in self.agents.values() {
-            catalog.add_agent(&agent.exports);
-        }
-        catalog
     }
 
     /// Counts the agents that have reported a window of a query and those that should have.

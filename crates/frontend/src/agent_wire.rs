@@ -5,10 +5,11 @@
 
 use crate::agent_registry::AgentIdentity;
 use crate::agent_report::{AgentLosses, AgentReport, DecodedQueryReport, ReportedGroups, WovenNotice};
+use crate::announced_exports::AnnouncedExports;
 use crate::time_range::TimeRange;
 use crate::unreturned_replies::MAX_TAGS;
 use crate::wanted_advice::{AgentCommand, WantedAdvice};
-use pivot_advice::{Exports, Groups, LossCounts, SampledGroups};
+use pivot_advice::{Groups, LossCounts, SampledGroups};
 use pivot_protocol::{ProtocolError, from_wire, to_wire, wire};
 
 /// Decodes who an agent is.
@@ -18,8 +19,8 @@ pub(crate) fn identity(hello: wire::Hello) -> AgentIdentity {
 }
 
 /// Decodes tracepoints.
-pub(crate) fn exports(catalogue: Vec<wire::Exports>) -> Vec<Exports> {
-    catalogue.into_iter().map(from_wire::exports).collect()
+pub(crate) fn exports(catalogue: Vec<wire::Exports>) -> AnnouncedExports {
+    catalogue.into_iter().map(from_wire::exports).collect::<Vec<_>>().into()
 }
 
 /// Decodes a report. Parts that name no query are left out; groups that cannot be read are marked as such.

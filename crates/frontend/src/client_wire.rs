@@ -7,13 +7,14 @@ use crate::cost_ledger::{AgentCost, recent_ns};
 use crate::estimate::SampledMeaning;
 use crate::installed_query::InstalledQuery;
 use crate::kept_frames::{ComputedFrame, FrameSelection, ResultWithTable};
+use crate::known_exports::KnownExports;
 use crate::select::{ResultColumn, ResultRow, other_row};
 use crate::state::FrontendState;
 use pivot_advice::{QueryBudget, QueryId, WithheldReason};
 use pivot_protocol::wire::{self, results_request::Wanted};
 use pivot_protocol::{ProtocolError, from_wire, to_wire};
-use pivot_query::{Catalog, CompileOptions, Diagnostic, Diagnostics, OutputPlan, Severity};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use pivot_query::{CompileOptions, Diagnostic, Diagnostics, ExporterCount, OutputPlan, Severity};
+use std::collections::{BTreeSet, HashMap};
 
 /// The most hosts that are named whose baggage was held back.
 const MAX_HELD_BACK_HOSTS: usize = 8;
@@ -200,12 +201,9 @@ fn asked_budget(budget: QueryBudget) -> Option<wire::QueryBudget> {
 
 /// Returns the tracepoints that no connected agent exports.
 fn pending(tracepoints: &[String], registry: &AgentRegistry) -> Vec<String> {
-    let exported: BTreeSet<&str> = registry
-        .connected()
-        .flat_map(|agent| &agent.exports)
-        .map(|exports| exports.tracepoint.as_str())
-        .collect();
-    tracepoints.iter().filter(|name| !exported.contains(name.as_str())).cloned().collect()
+    let catalog = registry.exports.catalog();
+    let exporters = |name: &str| catalog.tracepoint(name).map_or(0, |known| known.exporters.get());
+    tracepoints.iter().filter(|name| exporters(name) == 0).cloned().collect()
 }
 
 /// Returns the number of connected agents that have woven a query somewhere.
@@ -273,6 +271,7 @@ pub(crate) fn agent(agent: &AgentSession, state: &FrontendState) -> wire::Agent 
         build: identity.build.clone(),
         labels: identity.labels.clone(),
         tracepoints: agent.exports.len() as u32,
+        left_out: agent.exports.left_out,
         connected_ns: agent.connected_ns,
         last_heard_ns: agent.last_heard_ns,
         // An agent that has gone weaves nothing, whatever it said last.
@@ -300,58 +299,28 @@ fn losses(losses: AgentLosses) -> wire::Lost {
     }
 }
 
-/// The connected agents that export one tracepoint.
-#[derive(Default)]
-struct TracepointExporters<'a> {
-    agents: u32,
-    /// Number of agents by field.
-    fields: BTreeMap<&'a str, u32>,
-    /// `file:line` of each place.
-    places: BTreeSet<String>,
-}
-
 /// Encodes all tracepoints of the catalogue, with the connected agents that export them.
-pub(crate) fn tracepoints(catalog: &Catalog, registry: &AgentRegistry) -> Vec<wire::Tracepoint> {
-    let mut exporters = tracepoint_exporters(registry);
+pub(crate) fn tracepoints(exports: &KnownExports) -> Vec<wire::Tracepoint> {
+    // One that is kept for a query alone is nobody's.
+    let declared = exports.catalog().tracepoints().filter(|known| exports.is_declared(&known.name));
     let mut tracepoints = Vec::new();
-    for tracepoint in catalog.tracepoints() {
-        // The catalogue also has tracepoints of agents that have gone: nobody exports them now.
-        let found = exporters.remove(tracepoint.name.as_str()).unwrap_or_default();
 
-        let mut fields = Vec::with_capacity(tracepoint.fields.len());
-        for field in &tracepoint.fields {
-            fields.push(wire::TracepointField {
-                name: field.name.clone(),
-                r#type: field.ty.code().into(),
-                agents: found.fields.get(field.name.as_str()).copied().unwrap_or(0),
-            });
-        }
+    for tracepoint in declared {
+        let fields = tracepoint.fields.iter().map(|field| wire::TracepointField {
+            name: field.name.clone(),
+            r#type: field.ty.code().into(),
+            agents: number(&field.exporters),
+        });
         tracepoints.push(wire::Tracepoint {
             name: tracepoint.name.clone(),
-            fields,
-            agents: found.agents,
-            places: found.places.into_iter().collect(),
+            fields: fields.collect(),
+            agents: number(&tracepoint.exporters),
+            places: exports.places(&tracepoint.name).map(|place| place.to_string()).collect(),
         });
     }
     tracepoints
 }
 
-fn tracepoint_exporters(registry: &AgentRegistry) -> BTreeMap<&str, TracepointExporters<'_>> {
-    let mut exporters: BTreeMap<&str, TracepointExporters<'_>> = BTreeMap::new();
-    for agent in registry.connected() {
-        // An agent may export one tracepoint at several places, and counts once.
-        let mut names = BTreeSet::new();
-        let mut fields = BTreeSet::new();
-        for exports in &agent.exports {
-            let found = exporters.entry(&exports.tracepoint).or_default();
-            found.places.insert(format!("{}:{}", exports.file, exports.line));
-            found.agents += u32::from(names.insert(&exports.tracepoint));
-
-            for field in &exports.fields {
-                let is_first = fields.insert((&exports.tracepoint, &field.name));
-                *found.fields.entry(&field.name).or_default() += u32::from(is_first);
-            }
-        }
-    }
-    exporters
+fn number(exporters: &ExporterCount) -> u32 {
+    u32::try_from(exporters.get()).unwrap_or(u32::MAX)
 }

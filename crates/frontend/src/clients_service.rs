@@ -143,8 +143,8 @@ impl Frontend for ClientsService {
         _: Request<wire::ListTracepointsRequest>,
     ) -> Reply<wire::ListTracepointsResponse> {
         let state = self.shared.lock();
-        let tracepoints = client_wire::tracepoints(&state.catalog, &state.registry);
-        let agents = state.registry.iter().count() as u32;
+        let tracepoints = client_wire::tracepoints(&state.registry.exports);
+        let agents = state.registry.connected().count() as u32;
         Ok(Response::new(wire::ListTracepointsResponse { tracepoints, agents }))
     }
 

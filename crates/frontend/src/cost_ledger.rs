@@ -1,6 +1,5 @@
 //! The costs of one query: in all processes together, and in each since it was installed and of late.
 
-use crate::agent_registry::AgentRegistry;
 use crate::window_groups::WindowGroups;
 use pivot_advice::{LossCounts, QueryCost};
 use std::collections::{BTreeMap, VecDeque};
@@ -58,8 +57,10 @@ impl CostLedger {
     }
 
     /// Drops the processes that the registry has forgotten.
-    pub(crate) fn retain_known(&mut self, registry: &AgentRegistry) {
-        self.agents.retain(|incarnation, _| registry.knows(*incarnation));
+    pub(crate) fn forget_agents(&mut self, forgotten: &[u64]) {
+        for incarnation in forgotten {
+            self.agents.remove(incarnation);
+        }
     }
 }
 

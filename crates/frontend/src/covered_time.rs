@@ -122,11 +122,9 @@ impl CoveredTime {
     }
 
     /// Forgets which agent the times of those are that the registry has forgotten.
-    pub(crate) fn retain_known(&mut self, registry: &AgentRegistry) {
-        let gone: Vec<u64> =
-            self.agents.keys().copied().filter(|incarnation| !registry.knows(*incarnation)).collect();
-        for incarnation in gone {
-            if let Some(AgentTime { woven, reported_ns }) = self.agents.remove(&incarnation) {
+    pub(crate) fn forget_agents(&mut self, forgotten: &[u64]) {
+        for incarnation in forgotten {
+            if let Some(AgentTime { woven, reported_ns }) = self.agents.remove(incarnation) {
                 let end_ns = woven.until_ns.unwrap_or(reported_ns);
                 self.forget(TimeRange { start_ns: woven.since_ns, end_ns });
             }
@@ -190,7 +188,7 @@ mod tests {
         let mut registry = AgentRegistry::default();
         for (incarnation, at_ns) in (1..).zip(connected_ns) {
             let outbox = mpsc::channel(1).0;
-            registry.connect(incarnation, AgentIdentity::default(), vec![], outbox, *at_ns);
+            registry.connect(incarnation, AgentIdentity::default(), Default::default(), outbox, *at_ns);
         }
         registry
     }
@@ -232,7 +230,7 @@ mod tests {
         let mut covered = CoveredTime::default();
         for i in 0..1_000 {
             covered.note(100 + i as u64, woven(i * 20, Some(i * 20 + 10)), WINDOW);
-            covered.retain_known(&AgentRegistry::default());
+            covered.forget_agents(&[100 + i as u64]);
         }
         assert!(covered.agents.is_empty() && covered.forgotten.len() <= MAX_FORGOTTEN);
         let all = TimeRange { start_ns: 0, end_ns: i64::MAX };

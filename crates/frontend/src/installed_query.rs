@@ -257,8 +257,8 @@ impl InstalledQuery {
             self.frames.set_cumulative(self.cumulative_result(end_ns, registry));
         }
         self.frames.wake_readers();
-        self.costs.retain_known(registry);
-        self.windows.covered.retain_known(registry);
+        self.costs.forget_agents(registry.forgotten());
+        self.windows.covered.forget_agents(registry.forgotten());
     }
 
     /// Whether it is removed, and all agents have unwoven it and so have reported all they had, or had

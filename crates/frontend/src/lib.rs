@@ -37,6 +37,7 @@
 //! Reading order, from the doors inwards:
 //! * running: `options`, `server`, `shared_state` (the lock, and what happens outside it)
 //! * agents: `agents_service`, `agent_wire` (wire form), `agent_report`, `agent_registry`, `wanted_advice`
+//! * catalogue: `announced_exports`, `known_exports`, `program_tracepoint`, `tracepoint_index`, `departed_agents`
 //! * queries: `state`, `compilation`, `convergence`, `installed_query`, `cost_ledger`
 //! * merging: `window_groups`, `windows`, `time_range`, `unreturned_replies`
 //! * results: `kept_frames`, `select`, `finished_groups`, `estimate` (samples), `evaluated_rows`, `column_role`,
@@ -47,6 +48,7 @@ mod agent_registry;
 mod agent_report;
 mod agent_wire;
 mod agents_service;
+mod announced_exports;
 mod client_wire;
 mod clients_service;
 mod column_role;
@@ -54,6 +56,7 @@ mod compilation;
 mod convergence;
 mod cost_ledger;
 mod covered_time;
+mod departed_agents;
 mod error;
 mod estimate;
 mod evaluated_rows;
@@ -61,12 +64,15 @@ mod finished_groups;
 mod frame_stream;
 mod installed_query;
 mod kept_frames;
+mod known_exports;
 mod options;
+mod program_tracepoint;
 mod select;
 mod server;
 mod shared_state;
 mod state;
 mod time_range;
+mod tracepoint_index;
 mod unify_column;
 mod unreturned_replies;
 mod wanted_advice;

@@ -211,7 +211,7 @@ mod tests {
     /// Connects an agent that exports one field; commands to it go nowhere.
     fn connect(shared: &SharedState, incarnation: u64, field: &str, ty: Type) -> AgentConnectionId {
         let outbox = tokio::sync::mpsc::channel(100).0;
-        shared.lock().connect(incarnation, AgentIdentity::default(), exports(field, ty), outbox, 1)
+        shared.lock().connect(incarnation, AgentIdentity::default(), exports(field, ty).into(), outbox, 1)
     }
 
     /// A compiler that waits for permission before it compiles the slow query.

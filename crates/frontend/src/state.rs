@@ -18,6 +18,7 @@ use crate::agent_registry::{
     AgentConnectionId, AgentIdentity, AgentPresence, AgentRegistry, Outbox, SequenceCheck,
 };
 use crate::agent_report::{AgentLosses, AgentReport, DecodedQueryReport, WovenNotice};
+use crate::announced_exports::AnnouncedExports;
 use crate::compilation::{CompileSnapshot, CompiledQuery, OutdatedQuery, RecompileJob, RecompiledQuery};
 use crate::convergence::Convergence;
 use crate::installed_query::InstalledQuery;
@@ -27,14 +28,11 @@ use crate::time_range::TimeRange;
 use crate::unreturned_replies::BareReplies;
 use crate::wanted_advice::{AgentCommand, WantedAdvice};
 use crate::window_groups::WindowGroups;
-use pivot_advice::{Advice, Exports, QueryId, QueryState};
-use pivot_query::{Catalog, Diagnostics};
-use std::collections::BTreeMap;
+use pivot_advice::{QueryId, QueryState};
+use pivot_query::Diagnostics;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::Notify;
-
-/// The longest window that agents report.
-const LONGEST_WINDOW_NS: i64 = 1_000_000_000;
 
 /// The most queries at once, those included whose frames are still kept; these make room for new queries.
 const MAX_QUERIES: usize = 1000;
@@ -46,11 +44,6 @@ const KEEP_FACTOR_WITH_READERS: i64 = 10;
 #[derive(Debug)]
 pub(crate) struct FrontendState {
     pub(crate) registry: AgentRegistry,
-    /// The tracepoints of all agents and the named queries, against which queries are compiled. Every change
-    /// makes a new catalogue.
-    pub(crate) catalog: Arc<Catalog>,
-    /// Rises when the tracepoints of agents change.
-    exports_version: u64,
     /// Wakes the task that compiles installed queries again.
     tracepoints_changed: Arc<Notify>,
     /// By number: the active queries, and those whose frames are still kept.
@@ -96,8 +89,6 @@ impl FrontendState {
     pub(crate) fn new(options: &FrontendOptions, now_ns: i64) -> FrontendState {
         let mut state = FrontendState {
             registry: AgentRegistry::default(),
-            catalog: Arc::default(),
-            exports_version: 0,
             tracepoints_changed: Arc::default(),
             queries: BTreeMap::new(),
             bare_replies: BareReplies::default(),
@@ -125,21 +116,20 @@ impl FrontendState {
         &mut self,
         incarnation: u64,
         identity: AgentIdentity,
-        exports: Vec<Exports>,
+        exports: AnnouncedExports,
         outbox: Outbox,
         now_ns: i64,
     ) -> AgentConnectionId {
-        let connected = self.registry.connect(incarnation, identity, exports, outbox, now_ns);
+        let version = self.exports_version();
+        let connection = self.registry.connect(incarnation, identity, exports, outbox, now_ns);
         let wanted = AgentCommand::Weave(self.wanted.clone());
-        if let Some(agent) = self.registry.agent_of(connected.connection) {
+        if let Some(agent) = self.registry.agent_of(connection) {
             agent.send(wanted);
         }
 
         // The agent weaves what there is; what its tracepoints change comes as another generation.
-        if connected.exports_changed {
-            self.refresh_tracepoints();
-        }
-        connected.connection
+        self.recompile_if_newer(version);
+        connection
     }
 
     /// Notes what an agent has woven.
@@ -155,10 +145,26 @@ impl FrontendState {
     }
 
     /// Adds tracepoints that became known after an agent's hello.
-    pub(crate) fn add_exports(&mut self, connection: AgentConnectionId, exports: Vec<Exports>, now_ns: i64) {
-        let Some(agent) = self.registry.heard_from(connection, now_ns) else { return };
-        if agent.add_exports(exports) {
-            self.refresh_tracepoints();
+    pub(crate) fn add_exports(
+        &mut self,
+        connection: AgentConnectionId,
+        exports: AnnouncedExports,
+        now_ns: i64,
+    ) {
+        let version = self.exports_version();
+        self.registry.add_exports(connection, exports, now_ns);
+        self.recompile_if_newer(version);
+    }
+
+    /// Returns the version of the tracepoints that queries are compiled against.
+    fn exports_version(&self) -> u64 {
+        self.registry.exports.version()
+    }
+
+    /// Has installed queries compiled again if there are newer tracepoints than those of a version.
+    fn recompile_if_newer(&self, version: u64) {
+        if self.exports_version() > version {
+            self.tracepoints_changed.notify_one();
         }
     }
 
@@ -251,15 +257,15 @@ impl FrontendState {
     /// Takes what a compilation rests on.
     pub(crate) fn compile_snapshot(&self) -> CompileSnapshot {
         CompileSnapshot {
-            catalog: self.catalog.clone(),
-            exports_version: self.exports_version,
+            catalog: self.registry.exports.catalog().clone(),
+            exports_version: self.exports_version(),
             next_id: self.next_id(),
         }
     }
 
     /// Whether the catalogue is still the one that a compilation rested on.
     pub(crate) fn is_current(&self, snapshot: &CompileSnapshot) -> bool {
-        Arc::ptr_eq(&self.catalog, &snapshot.catalog)
+        Arc::ptr_eq(self.registry.exports.catalog(), &snapshot.catalog)
     }
 
     fn next_id(&self) -> QueryId {
@@ -306,12 +312,10 @@ impl FrontendState {
         };
 
         if !name.is_empty() {
-            Arc::make_mut(&mut self.catalog).add_query(name, &compiled.program.text);
+            self.registry.exports.name_query(name, &compiled.program.text);
         }
         // Compiled against tracepoints that have changed meanwhile: the task does it again.
-        if compiled.exports_version < self.exports_version {
-            self.tracepoints_changed.notify_one();
-        }
+        self.recompile_if_newer(compiled.exports_version);
         let query = InstalledQuery::new(name.to_owned(), compiled, self.generation() + 1, now_ns);
         self.queries.insert(id.number, query);
         self.weave();
@@ -331,11 +335,22 @@ impl FrontendState {
         if query.is_active() {
             query.remove(generation, now_ns);
             if !query.definition.name.is_empty() {
-                self.catalog = Arc::new(self.merged_catalog());
+                self.registry.exports.unname_query(&query.definition.name);
             }
+            self.forget_unused_tracepoints();
             self.weave();
         }
         true
+    }
+
+    /// Forgets tracepoints that no agent exports, unless an installed query uses them.
+    fn forget_unused_tracepoints(&mut self) {
+        if self.registry.exports.has_unused() {
+            let active = self.queries.values().filter(|query| query.is_active());
+            let used: BTreeSet<&str> =
+                active.flat_map(|query| &query.definition.program.tracepoints).map(String::as_str).collect();
+            self.registry.exports.forget_unused(|name| used.contains(name));
+        }
     }
 
     /// Returns the query of a number, active or finished, or `None` if there is none or it is forgotten.
@@ -362,7 +377,7 @@ impl FrontendState {
     /// compiled again: tracepoints that an agent brings may lead to other advice.
     pub(crate) fn has_converged(&self, woven: u64) -> bool {
         woven >= self.generation()
-            && !self.queries.values().any(|query| query.is_outdated(self.exports_version))
+            && !self.queries.values().any(|query| query.is_outdated(self.exports_version()))
     }
 
     /// Makes all frames that are due now, and removes queries whose time is over.
@@ -380,9 +395,14 @@ impl FrontendState {
 
         self.announce_convergence(now_ns);
         self.forget_finished(now_ns);
+        self.registry.forget_gone(now_ns);
 
         for query in self.queries.values_mut() {
             query.tick(&self.registry, self.grace_ns, now_ns, self.keep_frames);
+        }
+        if !self.registry.forgotten().is_empty() {
+            self.registry.clear_forgotten();
+            self.forget_unused_tracepoints();
         }
     }
 
@@ -405,22 +425,6 @@ impl FrontendState {
         });
     }
 
-    /// Returns the tracepoints of all agents and the names of active queries.
-    fn merged_catalog(&self) -> Catalog {
-        let mut catalog = self.registry.catalog();
-        for query in self.active().filter(|query| !query.definition.name.is_empty()) {
-            catalog.add_query(&query.definition.name, &query.definition.program.text);
-        }
-        catalog
-    }
-
-    /// Takes over changed tracepoints of agents: all installed queries are outdated.
-    fn refresh_tracepoints(&mut self) {
-        self.catalog = Arc::new(self.merged_catalog());
-        self.exports_version += 1;
-        self.tracepoints_changed.notify_one();
-    }
-
     /// Returns what is notified when installed queries are to be compiled again.
     pub(crate) fn tracepoints_changed(&self) -> Arc<Notify> {
         self.tracepoints_changed.clone()
@@ -429,7 +433,8 @@ impl FrontendState {
     /// Returns copies of all outdated queries and of the catalogue, from which they can be compiled again
     /// without the lock; `None` if no query is outdated.
     pub(crate) fn recompilation(&self) -> Option<RecompileJob> {
-        let outdated = self.queries.values().filter(|query| query.is_outdated(self.exports_version));
+        let exports_version = self.exports_version();
+        let outdated = self.queries.values().filter(|query| query.is_outdated(exports_version));
         let queries: Vec<OutdatedQuery> = outdated
             .map(|query| OutdatedQuery {
                 id: query.definition.id,
@@ -438,7 +443,7 @@ impl FrontendState {
             })
             .collect();
 
-        let (catalog, exports_version) = (self.catalog.clone(), self.exports_version);
+        let catalog = self.registry.exports.catalog().clone();
         (!queries.is_empty()).then_some(RecompileJob { catalog, exports_version, queries })
     }
 
@@ -464,34 +469,16 @@ impl FrontendState {
 
     /// Begins a generation with the advice of all active queries, and tells all agents.
     fn weave(&mut self) {
-        let mut wanted = WantedAdvice {
-            generation: self.generation() + 1,
-            woven_everywhere: self.convergence.everywhere(),
-            window_ns: LONGEST_WINDOW_NS,
-            ..WantedAdvice::default()
-        };
+        let mut wanted = WantedAdvice::new(self.generation() + 1, self.convergence.everywhere());
         for query in self.active() {
             let definition = &query.definition;
-            wanted.window_ns = common_divisor(wanted.window_ns, definition.program.settings.every_ns);
-            wanted.since.push((definition.id, definition.advice_generation));
-            wanted.advice.extend_from_slice(&definition.advice);
-            let budget = definition.program.settings.budget;
-            if !budget.is_empty() {
-                wanted.budgets.push((definition.id, budget));
-            }
+            wanted.add(definition.id, definition.advice_generation, &definition.advice);
+            wanted.run_with(definition.id, &definition.program.settings);
         }
-
-        // Requests carry baggage only while some query anywhere packs: otherwise it costs them nothing.
-        wanted.needs_baggage = wanted.advice.iter().any(Advice::needs_carrying);
 
         self.wanted = Arc::new(wanted);
         self.registry.broadcast(&AgentCommand::Weave(self.wanted.clone()));
     }
-}
-
-/// Returns the longest window of which both are multiples.
-fn common_divisor(a_ns: i64, b_ns: i64) -> i64 {
-    if b_ns <= 0 { a_ns } else { common_divisor(b_ns, a_ns % b_ns) }
 }
 
 #[cfg(test)]
@@ -502,7 +489,7 @@ mod tests {
     use crate::client_wire;
     use crate::kept_frames::FrameSelection;
     use crate::select::SelectEngine;
-    use pivot_advice::{FieldDescriptor, Groups, Type, Value};
+    use pivot_advice::{Exports, FieldDescriptor, Groups, Type, Value};
     use pivot_protocol::{from_wire, to_wire, wire};
     use pivot_query::{CompileOptions, compile_with};
     use tokio::sync::mpsc;
@@ -543,7 +530,7 @@ mod tests {
             module: "a".into(),
         };
         let (outbox, inbox) = mpsc::channel(100);
-        let connection = state.connect(1, AgentIdentity::default(), vec![exports], outbox, 1);
+        let connection = state.connect(1, AgentIdentity::default(), vec![exports].into(), outbox, 1);
         let query = compiled(&state, text);
         let query = state.install("", query, 1).number;
 
@@ -707,6 +694,44 @@ mod tests {
         }
         assert!(fixture.state.make_room());
         assert!(fixture.state.query(numbers[0]).is_some() && fixture.state.query(numbers[1]).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_report_of_an_agent_that_was_forgotten_meanwhile_still_counts_once() {
+        let mut fixture = fixture();
+        assert_eq!(fixture.report(4, SECOND, 5), SequenceCheck::Next);
+        let connection = fixture.connection;
+        fixture.state.disconnect(connection, 2 * SECOND);
+        fixture.state.tick(3_600 * SECOND);
+        assert!(fixture.state.registry.get(1).is_none());
+        assert_eq!(fixture.state.registry.exports.catalog().tracepoints().count(), 1, "a query uses it");
+
+        // It has not heard that the report was merged.
+        let (outbox, inbox) = mpsc::channel(100);
+        let now_ns = 3_601 * SECOND;
+        let identity = AgentIdentity::default();
+        fixture.connection = fixture.state.connect(1, identity, Default::default(), outbox, now_ns);
+        fixture.inbox = inbox;
+        assert_eq!(fixture.report(4, SECOND, 5), SequenceCheck::Duplicate);
+        assert_eq!(fixture.acknowledged(), [4]);
+        let frames = fixture.frames(3_602 * SECOND).await;
+        let cumulative = frames.last().unwrap().cumulative.clone();
+        assert_eq!(count(&cumulative), Value::U64(5));
+    }
+
+    #[test]
+    fn what_agents_exported_that_went_away_is_gone_once_no_query_uses_it() {
+        let mut fixture = fixture();
+        let connection = fixture.connection;
+        fixture.state.disconnect(connection, 2 * SECOND);
+        let listed = |fixture: &StateFixture| client_wire::tracepoints(&fixture.state.registry.exports);
+        fixture.state.tick(60 * SECOND);
+        assert_eq!((listed(&fixture).len(), listed(&fixture)[0].agents), (1, 0));
+
+        fixture.state.tick(3_600 * SECOND);
+        assert!(listed(&fixture).is_empty(), "nobody has it, though a query was compiled for it");
+        fixture.state.uninstall(fixture.query, 3_601 * SECOND);
+        assert_eq!(fixture.state.registry.exports.catalog().tracepoints().count(), 0);
     }
 
     #[tokio::test]

@@ -2,15 +2,21 @@
 //!
 //! One tracepoint is exported by many agents, and by several places of one program; the catalogue
 //! unites what they say: fields by name, differing types to [`Type::Any`].
+//!
+//! A catalogue is made of agents' exports ([`Catalog::add_agent`]), or is kept by somebody who unites them himself
+//! while agents come and go ([`Catalog::put`]). A copy shares its tracepoints with the original, and their numbers of
+//! exporters: those are of the agents that there are now.
 
+use crate::exporter_count::ExporterCount;
 use crate::syntax::ast::TracepointPattern;
 use pivot_advice::{Exports, Pattern, Type, canonical_field, default_fields};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Everything that agents export and users have named.
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
-    tracepoints: BTreeMap<String, CatalogTracepoint>,
+    tracepoints: BTreeMap<Arc<str>, Arc<CatalogTracepoint>>,
     queries: BTreeMap<String, String>,
 }
 
@@ -22,7 +28,7 @@ pub struct CatalogTracepoint {
     /// The exported fields in order of first appearance, without the default fields.
     pub fields: Vec<CatalogField>,
     /// The number of agents that export it.
-    pub exporters: usize,
+    pub exporters: ExporterCount,
 }
 
 /// One field of a tracepoint in the catalogue.
@@ -33,7 +39,7 @@ pub struct CatalogField {
     /// Its type; [`Type::Any`] where exporters differ.
     pub ty: Type,
     /// The number of the tracepoint's exporters that have it.
-    pub exporters: usize,
+    pub exporters: ExporterCount,
     /// Whether exporters disagree about its type.
     pub differs: bool,
 }
@@ -61,7 +67,7 @@ impl Catalog {
             }
         }
         for tracepoint in own.keys() {
-            self.entry(tracepoint).exporters += 1;
+            self.entry(tracepoint).exporters.increment();
         }
 
         // Then each field once, in the order of first appearance.
@@ -74,11 +80,21 @@ impl Catalog {
     }
 
     fn entry(&mut self, name: &str) -> &mut CatalogTracepoint {
-        self.tracepoints.entry(name.to_owned()).or_insert_with(|| CatalogTracepoint {
-            name: name.to_owned(),
-            fields: Vec::new(),
-            exporters: 0,
-        })
+        let known = self.tracepoints.entry(name.into()).or_insert_with(|| {
+            let exporters = ExporterCount::default();
+            Arc::new(CatalogTracepoint { name: name.to_owned(), fields: Vec::new(), exporters })
+        });
+        Arc::make_mut(known)
+    }
+
+    /// Adds a tracepoint as all its exporters together describe it, or takes the place of an earlier description.
+    pub fn put(&mut self, tracepoint: CatalogTracepoint) {
+        self.tracepoints.insert(tracepoint.name.as_str().into(), Arc::new(tracepoint));
+    }
+
+    /// Removes a tracepoint that nobody exports any more.
+    pub fn remove(&mut self, name: &str) {
+        self.tracepoints.remove(name);
     }
 
     /// Returns the names that a pattern matches. The error says why it is no pattern.
@@ -97,7 +113,7 @@ impl Catalog {
         for name in self.tracepoints.keys() {
             let (base, at) = match name.split_once('@') {
                 Some((base, at)) => (base, Some(at)),
-                None => (name.as_str(), None),
+                None => (&**name, None),
             };
             let is_wanted = match location {
                 Some(_) => at == location,
@@ -105,7 +121,7 @@ impl Catalog {
                 None => is_pattern || at.is_none_or(|at| at == "enter"),
             };
             if is_wanted && regex.matches(if sees_location { name } else { base }) {
-                names.push(name.as_str());
+                names.push(&**name);
             }
         }
         Ok(names)
@@ -116,14 +132,19 @@ impl Catalog {
         self.queries.insert(name.into(), text.into());
     }
 
+    /// Takes the name of a query away.
+    pub fn remove_query(&mut self, name: &str) {
+        self.queries.remove(name);
+    }
+
     /// Returns all tracepoints, by name.
     pub fn tracepoints(&self) -> impl Iterator<Item = &CatalogTracepoint> {
-        self.tracepoints.values()
+        self.tracepoints.values().map(|tracepoint| &**tracepoint)
     }
 
     /// Returns the tracepoint of a full name, or `None` if nobody exports it.
     pub fn tracepoint(&self, name: &str) -> Option<&CatalogTracepoint> {
-        self.tracepoints.get(name)
+        self.tracepoints.get(name).map(|tracepoint| &**tracepoint)
     }
 
     /// Returns all named queries with their text, by name.
@@ -138,7 +159,7 @@ impl Catalog {
 
     /// Returns the tracepoint that a query means by a name: a function's name alone means its entry.
     pub(crate) fn meant_by(&self, name: &str) -> Option<&CatalogTracepoint> {
-        self.tracepoints.get(name).or_else(|| self.tracepoints.get(&format!("{name}@enter")))
+        self.tracepoint(name).or_else(|| self.tracepoint(&format!("{name}@enter")))
     }
 }
 
@@ -154,19 +175,21 @@ impl CatalogTracepoint {
 
     /// Returns whether only some exporters have the field.
     pub fn is_partial(&self, field: &CatalogField) -> bool {
-        field.exporters < self.exporters
+        field.exporters.get() < self.exporters.get()
     }
 
     fn unite(&mut self, name: &str, ty: Type) {
         match self.fields.iter_mut().find(|field| field.name == name) {
             Some(field) => {
-                field.exporters += 1;
+                field.exporters.increment();
                 field.differs |= field.ty != ty;
                 field.ty = if field.ty == ty { ty } else { Type::Any };
             }
+
             None => {
-                let name = name.to_owned();
-                self.fields.push(CatalogField { name, ty, exporters: 1, differs: false });
+                let (name, exporters) = (name.to_owned(), ExporterCount::default());
+                exporters.increment();
+                self.fields.push(CatalogField { name, ty, exporters, differs: false });
             }
         }
     }

@@ -74,6 +74,7 @@ mod compile_options;
 mod compiled;
 mod compiler;
 mod diagnostic;
+mod exporter_count;
 mod formatter;
 mod lexical;
 mod lower;
@@ -92,6 +93,7 @@ pub use compiled::{
 };
 pub use compiler::{compile, compile_with};
 pub use diagnostic::{Color, Diagnostic, Diagnostics, Severity, TextEdit};
+pub use exporter_count::ExporterCount;
 pub use formatter::format;
 pub use lexical::{ClassifiedToken, TokenClass, classify};
 pub use lexical::{FunctionEntry, FunctionKind, KEYWORDS, Keyword, functions};

@@ -1766,6 +1766,9 @@ pub struct Agent {
     /// How the replies of each peer came to calls that it sent with baggage, since it began.
     #[prost(message, repeated, tag = "13")]
     pub peers: ::prost::alloc::vec::Vec<PeerReplies>,
+    /// Tracepoints that it announced and for which the frontend has no room.
+    #[prost(uint64, tag = "14")]
+    pub left_out: u64,
 }
 /// Nested message and enum types in `Agent`.
 pub mod agent {
@@ -1820,7 +1823,7 @@ pub struct ListTracepointsRequest {}
 pub struct ListTracepointsResponse {
     #[prost(message, repeated, tag = "1")]
     pub tracepoints: ::prost::alloc::vec::Vec<Tracepoint>,
-    /// All agents that the catalogue was merged from.
+    /// Connected agents.
     #[prost(uint32, tag = "2")]
     pub agents: u32,
 }
@@ -2184,7 +2187,7 @@ pub mod frontend_client {
                 .insert(GrpcMethod::new("pivot.v1.Frontend", "ListQueries"));
             self.inner.unary(req, path, codec).await
         }
-        /// Lists agents that are connected, or were.
+        /// Lists agents that are connected, or were a few minutes ago.
         pub async fn list_agents(
             &mut self,
             request: impl tonic::IntoRequest<super::ListAgentsRequest>,
@@ -2300,7 +2303,7 @@ pub mod frontend_server {
             tonic::Response<super::ListQueriesResponse>,
             tonic::Status,
         >;
-        /// Lists agents that are connected, or were.
+        /// Lists agents that are connected, or were a few minutes ago.
         async fn list_agents(
             &self,
             request: tonic::Request<super::ListAgentsRequest>,

@@ -217,7 +217,7 @@ impl Resolver<'_> {
         for known in tracepoints.iter().filter_map(|tracepoint| catalog.tracepoint(&tracepoint.name)) {
             let Some(exported) = known.fields.iter().find(|known| known.name == field) else { continue };
             if known.is_partial(exported) {
-                let (some, all) = (exported.exporters, known.exporters);
+                let (some, all) = (exported.exporters.get(), known.exporters.get());
                 let wrong = format!("`{}` exports `{field}` on {some} of {all} agents", known.name);
                 let warning = Diagnostic::warning(span, wrong);
                 warnings.push(warning.detail("the query does not run on the others"));

@@ -29,7 +29,7 @@ pub(in crate::repl) fn agents(found: &[ListedAgent]) -> TextTable {
             escaped(&agent.process).into(),
             agent.pid.to_string().into(),
             presence(agent),
-            grouped(&agent.tracepoints.to_string()).into(),
+            tracepoints(agent),
             TableCell::quiet(age(agent.connected_ns)),
             TableCell::quiet(age(agent.last_heard_ns)),
         ];
@@ -40,6 +40,15 @@ pub(in crate::repl) fn agents(found: &[ListedAgent]) -> TextTable {
         table.push(cells);
     }
     table
+}
+
+/// Returns how many tracepoints an agent has, and how many of them nobody can query.
+fn tracepoints(agent: &ListedAgent) -> TableCell {
+    let known = grouped(&agent.tracepoints.to_string());
+    match agent.left_out {
+        0 => known.into(),
+        left_out => TableCell::warning(format!("{known} + {} left out", grouped(&left_out.to_string()))),
+    }
 }
 
 fn presence(agent: &ListedAgent) -> TableCell {
@@ -127,24 +136,28 @@ fn withheld(found: &[WithheldMessages]) -> TableCell {
 mod tests {
     use super::*;
 
-    #[test]
-    fn services_without_pivot_are_told_from_replies_that_lost_their_baggage() {
-        let replies = |peer: &str, returned, bare| PeerReplies { peer: peer.to_owned(), returned, bare };
-        let agent = |peers, unanswered| ListedAgent {
+    fn agent(peers: Vec<PeerReplies>, unanswered: u64) -> ListedAgent {
+        ListedAgent {
             presence: AgentPresence::Connected,
             process: String::new(),
             host: String::new(),
             pid: 1,
             tracepoints: 0,
+            left_out: 0,
             connected_ns: 0,
             last_heard_ns: 0,
             converged: true,
+
             withheld: Vec::new(),
             peers,
             unanswered,
             losses: ProcessLosses::default(),
-        };
+        }
+    }
 
+    #[test]
+    fn services_without_pivot_are_told_from_replies_that_lost_their_baggage() {
+        let replies = |peer: &str, returned, bare| PeerReplies { peer: peer.to_owned(), returned, bare };
         let found =
             agent(vec![replies("db:5432", 0, 7), replies("store:80", 9, 2), replies("fine:80", 5, 0)], 1200);
         assert_eq!(
@@ -152,6 +165,15 @@ mod tests {
             "without Pivot: db:5432 7; lost the baggage of: store:80 2; cancelled: 1,200"
         );
         assert_eq!(calls(&agent(vec![replies("fine:80", 5, 0)], 0)), "");
+    }
+
+    #[test]
+    fn agents_with_too_many_tracepoints_say_how_many_are_left_out() {
+        let mut agent = agent(Vec::new(), 0);
+        agent.tracepoints = 20_000;
+        assert_eq!(tracepoints(&agent).text, "20,000");
+        agent.left_out = 980_000;
+        assert_eq!(tracepoints(&agent).text, "20,000 + 980,000 left out");
     }
 
     #[test]
