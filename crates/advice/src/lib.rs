@@ -36,7 +36,8 @@
 //! * [`aggregate`], [`sketch`] and [`groups`]: what is computed of many rows, wherever they are;
 //! * [`mod@advice`], [`advice_text`] and [`expr_text`]: the instructions;
 //! * [`codec`]: the byte form of values and groups;
-//! * [`loss`], [`sampled_groups`], [`QueryCost`], [`WovenTime`], [`QueryStatus`] and [`WithheldMessages`]: reports;
+//! * [`loss`], [`OutsidePlaces`], [`sampled_groups`], [`QueryCost`], [`WovenTime`], [`QueryStatus`] and
+//!   [`WithheldMessages`]: reports;
 //! * [`exports`] and [`QueryBudget`]: the catalogue of tracepoints, and what a query may take;
 //! * [`CarrierGlob`]: which spans carry a request.
 
@@ -55,6 +56,7 @@ pub mod expr_text;
 pub mod groups;
 pub mod kleene;
 pub mod loss;
+mod outside_places;
 pub mod partial_evaluation;
 mod peer_replies;
 mod query_budget;
@@ -81,6 +83,7 @@ pub use exports::{Exports, FieldDescriptor, canonical_field, default_fields};
 pub use expr::{BinaryOperator, Expr, Function, Pattern, UnaryOperator};
 pub use groups::{AbsorbOutcome, Group, GroupLimit, Groups};
 pub use loss::{LossCounts, LossKind, LossUnit};
+pub use outside_places::{JoinSide, MAX_OUTSIDE_PLACES, OutsidePlace, OutsidePlaces};
 pub use peer_replies::PeerReplies;
 pub use query_budget::QueryBudget;
 pub use query_cost::QueryCost;

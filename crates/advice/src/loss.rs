@@ -42,6 +42,10 @@ macro_rules! for_loss_kinds {
             unreturned: Counted("call", "whose reply lost its baggage"),
             /// Tuples that a server packed after the reply to its call had left, which no caller can see.
             late: Counted("tuple", "packed after the reply"),
+            /// Rows of a join whose events ran outside any request, so that nothing can have happened before them.
+            /// An inner join leaves them out. That is right if they belong to no request, as those of a job that runs
+            /// by the clock, and not if their request got lost on the way; see [`OutsidePlaces`](crate::OutsidePlaces).
+            without_request: Noted("row", "had no request"),
         }
     };
 }

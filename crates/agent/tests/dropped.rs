@@ -4,7 +4,10 @@
 mod harness;
 
 use harness::{emit, part, query, serial, woven};
-use pivot_advice::{Advice, BagKey, EmitMode, Instruction, JoinKind, TemporalFilter, UnpackedForm};
+use pivot_advice::{
+    Advice, BagKey, EmitMode, Expr, Instruction, JoinKind, JoinSide, TemporalFilter, UnaryOperator,
+    UnpackedForm,
+};
 use pivot_agent::limits::MAX_GROUPS;
 use pivot_agent::limits::MAX_ROWS;
 
@@ -92,6 +95,64 @@ fn events_outside_of_any_request_are_counted_by_who_needs_one() {
     };
     let part = events(&advice, 5);
     assert_eq!((part.loss.outside_request, part.loss.dropped), (5, 0));
+    assert!(!part.loss.is_zero(), "tuples are missing");
+}
+
+/// Hits a tracepoint that joins what was packed, in a thread of this name.
+fn join_in_thread(thread: &str, events: u64) {
+    let work = move || (0..events).for_each(|n| pivot_agent::tracepoint!("Dropped.joins", n: u64 = n));
+    std::thread::Builder::new().name(thread.to_owned()).spawn(work).unwrap().join().unwrap();
+}
+
+#[test]
+fn joins_outside_of_any_request_are_counted_where_they_ran() {
+    let _serial = serial();
+    let bag = BagKey { query: query(1), stage: 1 };
+    let emit = || Instruction::Emit { keys: vec![], folds: vec![], form: EmitMode::Groups };
+    let pack = Instruction::Pack {
+        bag: BagKey { query: query(1), stage: 2 },
+        keep: TemporalFilter::All,
+        keys: vec![0],
+        folds: vec![],
+    };
+    let left = |alias| match unpack(bag, alias) {
+        Instruction::Unpack { bag, alias, columns, aggregates, rows, on, .. } => {
+            Instruction::Unpack { bag, alias, columns, aggregates, rows, on, matching: JoinKind::Left }
+        }
+        other => other,
+    };
+    // Fused, compiled, and interpreted: two joins, and one that keeps its rows.
+    let observe = || Instruction::Observe { field: "n".into() };
+    let small = Instruction::Filter { expr: Expr::Unary(UnaryOperator::IsNull, Box::new(Expr::Column(0))) };
+    for (instructions, rows) in [
+        (vec![unpack(bag, "a"), emit()], 0),
+        (vec![unpack(bag, "a"), pack], 0),
+        (vec![unpack(bag, "a"), unpack(bag, "b"), emit()], 0),
+        (vec![left("a"), left("b"), emit()], 7),
+    ] {
+        let parts = woven(&[advice(0, "Dropped.joins", instructions)], || {
+            join_in_thread("raft-core", 3);
+            join_in_thread("raft-core", 2);
+            join_in_thread("raft-log", 2);
+            let _request = pivot_baggage::enter_request(None);
+            pivot_agent::tracepoint!("Dropped.joins", n: u64 = 1);
+        });
+        let part = part(&parts, 1);
+        assert_eq!((part.loss.without_request, part.loss.outside_request), (7, 0));
+        assert!(part.loss.is_zero(), "whether rows are missing is for the reader to say");
+        let places = part.outside.of_side(JoinSide::Unpacks);
+        let found: Vec<_> =
+            places.iter().map(|place| (&place.tracepoint[..], &place.thread[..], place.events)).collect();
+        assert_eq!(found, [("Dropped.joins", "raft-core", 5), ("Dropped.joins", "raft-log", 2)]);
+        assert!(part.emitted >= rows);
+    }
+
+    // What a condition has rejected before is no row, and what joins nothing needs no request.
+    for instructions in [vec![observe(), small, unpack(bag, "a"), emit()], vec![emit()]] {
+        let parts = woven(&[advice(0, "Dropped.joins", instructions)], || join_in_thread("raft-core", 3));
+        let part = part(&parts, 1);
+        assert_eq!((part.loss.without_request, part.outside.iter().count()), (0, 0));
+    }
 }
 
 #[test]

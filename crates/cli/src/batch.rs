@@ -17,6 +17,7 @@ use crate::frontend_lists::ListedQuery;
 use crate::humanize::count;
 use crate::input::{InputItem, InputQuery, InputSource};
 use crate::live::waiting;
+use crate::outside_notices::outside_notices;
 use crate::params::QueryParams;
 use crate::repl::commands::{BackslashCommand, parse};
 use crate::repl::stateless_commands;
@@ -334,9 +335,13 @@ impl<'a> QueryBatch<'a> {
     /// Says on standard error what the results since install lack.
     fn warn_of_losses(&self) {
         for query in &self.queries {
-            let missing = query.newest.cumulative_completeness.missing();
+            let newest = &query.newest;
+            let missing = newest.cumulative_completeness.missing();
             if !missing.is_empty() {
                 eprintln!("partial: {missing} in query {}", query.number);
+            }
+            for notice in outside_notices(&newest.cumulative_completeness.loss, &newest.cumulative_outside) {
+                eprintln!("note: {notice} in query {}", query.number);
             }
         }
     }

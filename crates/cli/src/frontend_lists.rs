@@ -1,7 +1,8 @@
 //! The lists of queries and of agents that the frontend keeps, as data: converted from the wire, not yet drawn.
 
 use pivot_advice::{
-    LossCounts, PeerReplies, QueryBudget, QueryCost, QueryState, RuledOutTracepoints, WithheldMessages,
+    LossCounts, OutsidePlaces, PeerReplies, QueryBudget, QueryCost, QueryState, RuledOutTracepoints,
+    WithheldMessages,
 };
 use pivot_protocol::{from_wire, wire};
 
@@ -37,6 +38,10 @@ pub(crate) struct ListedQuery {
     pub(crate) unreturned_from: Vec<String>,
     /// Hosts that no baggage may leave to, if its tuples were held back.
     pub(crate) held_back_for: Vec<String>,
+    /// Where its events ran that had no request, since install.
+    pub(crate) outside: OutsidePlaces,
+    /// Tuples that were packed since install.
+    pub(crate) packed: u64,
 }
 
 /// Why a query is not woven at one tracepoint of one agent.
@@ -153,6 +158,8 @@ impl ListedQuery {
             asked: found.asked.as_ref().map(from_wire::query_budget).unwrap_or_default(),
             unreturned_from: found.unreturned_from,
             held_back_for: found.held_back_for,
+            outside: from_wire::outside_places(found.outside),
+            packed: from_wire::cost(found.cost).packed,
         }
     }
 }

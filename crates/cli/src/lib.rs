@@ -45,6 +45,7 @@ mod frontend_lists;
 mod humanize;
 mod input;
 mod live;
+mod outside_notices;
 mod params;
 mod repl;
 mod result_frame;

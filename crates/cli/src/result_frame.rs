@@ -10,8 +10,9 @@
 //! ```
 
 use crate::humanize::{self, count, duration};
+use crate::outside_notices::outside_notices;
 use crate::terminal_text;
-use pivot_advice::{LossCounts, LossUnit, Type, Value};
+use pivot_advice::{LossCounts, LossUnit, OutsidePlaces, Type, Value};
 use pivot_protocol::wire::column::{Estimate, Role};
 use pivot_protocol::{ProtocolError, from_wire, wire};
 
@@ -166,6 +167,10 @@ pub(crate) struct ResultFrame {
     pub(crate) completeness: FrameCompleteness,
     /// The losses since install.
     pub(crate) cumulative_completeness: FrameCompleteness,
+    /// Where the events of this window ran that had no request.
+    pub(crate) outside: OutsidePlaces,
+    /// Where the events since install ran that had no request.
+    pub(crate) cumulative_outside: OutsidePlaces,
     /// Whether no frame follows.
     pub(crate) last: bool,
 }
@@ -218,6 +223,8 @@ impl ResultFrame {
             without_cumulative: frame.without_cumulative,
             completeness: FrameCompleteness::from_wire(frame.completeness),
             cumulative_completeness: FrameCompleteness::from_wire(frame.cumulative_completeness),
+            outside: from_wire::outside_places(frame.outside),
+            cumulative_outside: from_wire::outside_places(frame.cumulative_outside),
             last: frame.last,
         })
     }
@@ -229,6 +236,7 @@ impl ResultFrame {
             rows: self.cumulative.clone(),
             other: self.cumulative_other.clone(),
             completeness: self.cumulative_completeness,
+            outside: self.cumulative_outside.clone(),
             last: true,
             ..self.clone()
         }
@@ -241,6 +249,7 @@ impl ResultFrame {
             self.cumulative = earlier.cumulative;
             self.cumulative_other = earlier.cumulative_other;
             self.cumulative_completeness = earlier.cumulative_completeness;
+            self.cumulative_outside = earlier.cumulative_outside;
         }
     }
 
@@ -252,6 +261,11 @@ impl ResultFrame {
     /// Returns whether the frame is about a window, and not only the end of the stream.
     pub(crate) fn has_window(&self) -> bool {
         self.end_ns > self.start_ns && (!self.last || self.has_rows())
+    }
+
+    /// Returns a sentence for each side of the query's joins that had events without a request in this window.
+    pub(crate) fn outside_notices(&self) -> Vec<String> {
+        outside_notices(&self.completeness.loss, &self.outside)
     }
 
     /// Returns whether the window has any row.
@@ -307,9 +321,10 @@ impl FrameCompleteness {
     }
 
     /// Returns what a reader should know of rows that are there (`3 rows after the answer`), empty if there is
-    /// nothing.
+    /// nothing. Rows without a request have a notice of their own, which says where they were.
     pub(crate) fn notes(&self) -> String {
         let noted = self.loss.by_kind().filter_map(|(kind, amount)| match kind.unit {
+            LossUnit::Noted(..) if kind.name == "without_request" => None,
             LossUnit::Noted(noun, note) if amount > 0 => Some(format!("{} {note}", count(amount, noun))),
             _ => None,
         });

@@ -4,8 +4,8 @@
 
 use crate::time_range::TimeRange;
 use pivot_advice::{
-    Groups, LossCounts, PeerReplies, QueryCost, QueryId, QueryStatus, SampledGroups, WeaveProblem,
-    WithheldMessages, WovenTime,
+    Groups, LossCounts, OutsidePlaces, PeerReplies, QueryCost, QueryId, QueryStatus, SampledGroups,
+    WeaveProblem, WithheldMessages, WovenTime,
 };
 
 /// The events of one process in one window.
@@ -35,6 +35,8 @@ pub(crate) struct DecodedQueryReport {
     /// Rows emitted, lost ones included.
     pub(crate) emitted: u64,
     pub(crate) loss: LossCounts,
+    /// Where the events ran that had no request.
+    pub(crate) outside: OutsidePlaces,
     pub(crate) cost: QueryCost,
     /// When the query was woven in the process, if the report says so.
     pub(crate) woven: Option<WovenTime>,

@@ -43,6 +43,7 @@ fn report_part(part: wire::Part) -> Option<DecodedQueryReport> {
         emitted: part.emitted,
         groups: reported_groups(&part).ok(),
         loss: LossCounts { undecided: part.undecided, ..from_wire::loss(part.loss) },
+        outside: from_wire::outside_places(part.outside),
         cost: from_wire::cost(part.cost),
         woven: part.woven.map(from_wire::woven_time),
         left: part.left.into_iter().take(MAX_TAGS).collect(),

@@ -124,6 +124,8 @@ pub(crate) fn frame(computed: &ComputedFrame<'_>) -> wire::Frame {
         cumulative_other: cumulative.and_then(|result| other(result, output)),
         without_cumulative: cumulative.is_none(),
         ordered: !output.order.is_empty(),
+        outside: outside(*window),
+        cumulative_outside: cumulative.map(outside).unwrap_or_default(),
     }
 }
 
@@ -136,6 +138,10 @@ fn row(row: &ResultRow) -> wire::Row {
         values: row.values.iter().map(to_wire::value).collect(),
         standard_errors: row.standard_errors.clone(),
     }
+}
+
+fn outside(computed: ResultWithTable<'_>) -> Vec<wire::OutsidePlace> {
+    to_wire::outside_places(&computed.result.groups.outside)
 }
 
 fn other(computed: ResultWithTable<'_>, output: &OutputPlan) -> Option<wire::Row> {
@@ -182,6 +188,7 @@ pub(crate) fn query(query: &InstalledQuery, registry: &AgentRegistry, now_ns: i6
         asked: asked_budget(definition.program.settings.budget),
         unreturned_from: query.unreturned.peers().into_iter().map(str::to_owned).collect(),
         held_back_for: if cumulative.loss.held_back > 0 { held_back_hosts(registry) } else { Vec::new() },
+        outside: to_wire::outside_places(&cumulative.outside),
     }
 }
 

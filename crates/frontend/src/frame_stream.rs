@@ -163,6 +163,7 @@ mod tests {
             query: found.definition.id,
             emitted: 1,
             loss: LossCounts::default(),
+            outside: Default::default(),
             cost: QueryCost::default(),
             left: vec![],
             woven: None,

@@ -252,6 +252,7 @@ mod tests {
             query: id,
             emitted: 1,
             loss: LossCounts::default(),
+            outside: Default::default(),
             left: vec![],
             cost: QueryCost::default(),
             woven: None,

@@ -14,7 +14,7 @@
 //! A row is never lost by that, but every group may then lack some of its rows.
 
 use crate::agent_report::{DecodedQueryReport, ReportedGroups};
-use pivot_advice::{GroupLimit, Groups, LossCounts, SampledGroups, Value};
+use pivot_advice::{GroupLimit, Groups, LossCounts, OutsidePlaces, SampledGroups, Value};
 use std::collections::HashSet;
 
 /// The most groups of requests that were all processed.
@@ -32,6 +32,8 @@ pub(crate) struct WindowGroups {
     pub(crate) emitted: u64,
     /// Rows and events that are missing, by kind.
     pub(crate) loss: LossCounts,
+    /// Where the events ran that had no request.
+    pub(crate) outside: OutsidePlaces,
     /// Groups of requests of which only some were processed.
     pub(crate) sampled: SampledGroups,
     /// Whether any agent took part: if none did, that there are no rows says nothing.
@@ -48,6 +50,7 @@ impl WindowGroups {
             groups: shape.empty_like(),
             emitted: 0,
             loss: LossCounts::default(),
+            outside: OutsidePlaces::default(),
             sampled: SampledGroups::default(),
             is_answered: false,
             other: Groups::new(0, shape.aggregates()),
@@ -61,6 +64,7 @@ impl WindowGroups {
         merged.is_answered = true;
         merged.emitted = part.emitted;
         merged.loss = part.loss;
+        merged.outside.merge(&part.outside);
 
         match &part.groups {
             Some(ReportedGroups { exact, sampled, other }) => {
@@ -77,6 +81,7 @@ impl WindowGroups {
         self.is_answered |= more.is_answered;
         self.emitted = self.emitted.saturating_add(more.emitted);
         self.loss.merge(&more.loss);
+        self.outside.merge(&more.outside);
         self.merge_groups(Some(&more.groups), &more.sampled, Some(&more.other));
     }
 

@@ -8,10 +8,10 @@ use crate::wire;
 use pivot_advice::expr::MAX_DEPTH;
 use pivot_advice::{
     Advice, AggregateCall, AggregateKind, BagKey, BinaryOperator, CallArgument, EmitMode, Exports, Expr,
-    FieldDescriptor, FinalColumn, FinalFunction, Function, Groups, Instruction, JoinKind, LossCounts,
-    MAX_RULED_OUT, MAX_RULED_OUT_NAMES, Pattern, PeerReplies, QueryBudget, QueryCost, QueryId, QueryState,
-    QueryStatus, RuledOutTracepoints, TemporalFilter, Type, UnaryOperator, UnpackedForm, Value, WeaveProblem,
-    WithheldMessages, WithheldReason, WovenTime, codec,
+    FieldDescriptor, FinalColumn, FinalFunction, Function, Groups, Instruction, JoinKind, JoinSide,
+    LossCounts, MAX_RULED_OUT, MAX_RULED_OUT_NAMES, OutsidePlaces, Pattern, PeerReplies, QueryBudget,
+    QueryCost, QueryId, QueryState, QueryStatus, RuledOutTracepoints, TemporalFilter, Type, UnaryOperator,
+    UnpackedForm, Value, WeaveProblem, WithheldMessages, WithheldReason, WovenTime, codec,
 };
 
 type Result<T> = std::result::Result<T, ProtocolError>;
@@ -84,6 +84,23 @@ macro_rules! define_loss_from_wire {
 }
 
 pivot_advice::for_loss_kinds!(define_loss_from_wire);
+
+/// Returns the places where events of a query ran outside any request; not more of them than an agent should have sent.
+/// Places on a side of a later version are left out.
+pub fn outside_places(found: Vec<wire::OutsidePlace>) -> OutsidePlaces {
+    use wire::outside_place::Side;
+    let mut places = OutsidePlaces::default();
+
+    for place in found {
+        let side = match place.side() {
+            Side::Packs => JoinSide::Packs,
+            Side::Unpacks => JoinSide::Unpacks,
+            Side::Unspecified => continue,
+        };
+        places.count(side, &place.tracepoint, &place.span, &place.thread, place.events);
+    }
+    places
+}
 
 /// Returns what a query costs; no message means nothing.
 pub fn cost(cost: Option<wire::Cost>) -> QueryCost {

@@ -3,9 +3,10 @@
 use crate::wire;
 use pivot_advice::{
     Advice, AggregateCall, BinaryOperator, CallArgument, EmitMode, Exports, Expr, FieldDescriptor,
-    FinalColumn, FinalFunction, Groups, Instruction, JoinKind, LossCounts, Pattern, PeerReplies, QueryBudget,
-    QueryCost, QueryId, QueryState, QueryStatus, RuledOutTracepoints, TemporalFilter, UnaryOperator,
-    UnpackedForm, Value, WeaveProblem, WithheldMessages, WithheldReason, WovenTime, codec,
+    FinalColumn, FinalFunction, Groups, Instruction, JoinKind, JoinSide, LossCounts, OutsidePlace,
+    OutsidePlaces, Pattern, PeerReplies, QueryBudget, QueryCost, QueryId, QueryState, QueryStatus,
+    RuledOutTracepoints, TemporalFilter, UnaryOperator, UnpackedForm, Value, WeaveProblem, WithheldMessages,
+    WithheldReason, WovenTime, codec,
 };
 
 /// Returns the message of a value.
@@ -66,6 +67,23 @@ macro_rules! define_loss_to_wire {
 }
 
 pivot_advice::for_loss_kinds!(define_loss_to_wire);
+
+/// Returns the messages about the places where events of a query ran outside any request.
+pub fn outside_places(places: &OutsidePlaces) -> Vec<wire::OutsidePlace> {
+    use wire::outside_place::Side;
+    let message = |place: &OutsidePlace| wire::OutsidePlace {
+        side: match place.side {
+            JoinSide::Packs => Side::Packs.into(),
+            JoinSide::Unpacks => Side::Unpacks.into(),
+        },
+        tracepoint: place.tracepoint.clone(),
+        span: place.span.clone(),
+        thread: place.thread.clone(),
+        events: place.events,
+    };
+
+    places.iter().map(message).collect()
+}
 
 /// Returns the message that says what a query costs.
 pub fn cost(cost: &QueryCost) -> wire::Cost {

@@ -20,7 +20,7 @@
 //! where a throttled query does not look.
 
 use crate::callsite::cache::{CachedCallsite, CallsiteCache, CallsiteRole, IsCarrier};
-use crate::callsite::{interest_rebuild, questions};
+use crate::callsite::{dispatches, interest_rebuild, questions};
 use crate::span::server_spans::is_request_span;
 use crate::span::tracked_spans::{TrackedSpans, fire_event};
 use std::sync::Arc;
@@ -110,7 +110,7 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     fn on_register_dispatch(&self, subscriber: &Dispatch) {
-        interest_rebuild::remember(subscriber);
+        dispatches::remember(subscriber);
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, _: Context<'_, S>) {

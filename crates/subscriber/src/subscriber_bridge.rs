@@ -41,7 +41,7 @@
 //! [tracing#2519]: https://github.com/tokio-rs/tracing/issues/2519
 
 use crate::callsite::cache::{CachedCallsite, CallsiteCache, CallsiteRole, InnerInterest, IsCarrier};
-use crate::callsite::{compiled_out, interest_rebuild, questions};
+use crate::callsite::{compiled_out, dispatches, interest_rebuild, questions};
 use crate::log::bridge::install_if_none;
 use crate::log::level;
 use crate::span::entered_carriers;
@@ -156,7 +156,7 @@ impl<S: Subscriber> SubscriberBridge<S> {
 
 impl<S: Subscriber> Subscriber for SubscriberBridge<S> {
     fn on_register_dispatch(&self, subscriber: &Dispatch) {
-        interest_rebuild::remember(subscriber);
+        dispatches::remember(subscriber);
         self.inner.on_register_dispatch(subscriber);
     }
 

@@ -331,3 +331,22 @@ fn the_leak_detector_names_the_span_and_the_thread_of_an_event_outside_any_reque
         assert!(found.iter().any(|leak| leak.place == place), "{found:?}");
     });
 }
+
+#[test]
+fn a_report_names_the_span_and_the_thread_of_a_join_outside_any_request() {
+    joining(|| {
+        let dispatch = tracing_core::dispatcher::get_default(Clone::clone);
+        let work = move || {
+            let _default = tracing_core::dispatcher::set_default(&dispatch);
+            info_span!("append").in_scope(job);
+            job();
+        };
+        std::thread::Builder::new().name("raft-core".to_owned()).spawn(work).unwrap().join().unwrap();
+
+        let drained = pivot_agent::drain();
+        let places: Vec<_> = drained.values().flat_map(|part| part.outside.iter()).collect();
+        let found: Vec<_> = places.iter().map(|place| (&place.span[..], &place.thread[..])).collect();
+        assert_eq!(found, [("append", "raft-core"), ("", "raft-core")], "{places:?}");
+        assert_eq!(drained.values().map(|part| part.loss.without_request).sum::<u64>(), 2);
+    });
+}

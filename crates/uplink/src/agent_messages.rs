@@ -68,6 +68,7 @@ pub(crate) fn report(report: &Report) -> wire::Report {
         woven: part.woven.as_ref().map(to_wire::woven_time),
         undecided: part.loss.undecided,
         left: part.left.iter().copied().collect(),
+        outside: to_wire::outside_places(&part.outside),
     });
     let bare = reply_ledger::recent_bare_replies().into_iter();
 

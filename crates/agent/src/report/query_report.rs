@@ -17,8 +17,8 @@ use crate::run::interpreter::{InterpretedEmit, table};
 use crate::run::sample::SampleDecision;
 use crate::weave::query_budgets;
 use pivot_advice::{
-    EmitMode, EvalErrors, Group, GroupLimit, Groups, LossCounts, QueryCost, QueryId, SAMPLE_STRATA,
-    SampledGroups, Value, WovenTime,
+    EmitMode, EvalErrors, Group, GroupLimit, Groups, LossCounts, OutsidePlaces, QueryCost, QueryId,
+    SAMPLE_STRATA, SampledGroups, Value, WovenTime,
 };
 use pivot_baggage::reply_ledger::MAX_TAGS;
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +36,8 @@ pub struct QueryReport {
     pub emitted: u64,
     /// Counts of all that is missing from the result.
     pub loss: LossCounts,
+    /// Where the events ran that had no request.
+    pub outside: OutsidePlaces,
     /// Tags of replies that left this process with new tuples of the query; of many, the smallest.
     pub left: BTreeSet<u64>,
     /// Events and time that the query cost this process.
@@ -60,6 +62,7 @@ impl QueryReport {
             other: None,
             emitted: 0,
             loss: LossCounts::default(),
+            outside: OutsidePlaces::default(),
             left: BTreeSet::new(),
             cost: QueryCost::default(),
             woven: None,
@@ -106,6 +109,7 @@ impl QueryReport {
     pub fn merge(&mut self, other: QueryReport) {
         self.emitted = self.emitted.saturating_add(other.emitted);
         self.loss.merge(&other.loss);
+        self.outside.merge(&other.outside);
         self.left.extend(other.left);
         while self.left.len() > MAX_TAGS {
             self.left.pop_last();

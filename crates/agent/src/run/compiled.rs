@@ -7,7 +7,7 @@ use crate::report::thread_table::{DeferredPacks, QueryTable};
 use crate::run::cells::{Cells, FieldReader};
 use crate::run::ir::{BagJoin, CompiledAdvice, CompiledStep, RowSink};
 use crate::site::default_field::default_cell;
-use pivot_advice::{EvalErrors, Groups};
+use pivot_advice::{EvalErrors, Groups, JoinSide};
 use pivot_baggage::Baggage;
 
 impl CompiledAdvice {
@@ -50,7 +50,7 @@ impl CompiledAdvice {
     }
 
     /// Runs the join and what follows it, then emits or packs. With `deferred` given, packs are left there. Returns
-    /// false if rows are to be packed and there is no request.
+    /// what a request was needed for if there is none.
     #[inline(always)]
     pub(crate) fn finish(
         &self,
@@ -59,25 +59,27 @@ impl CompiledAdvice {
         query_table: &mut QueryTable,
         deferred: Option<&mut DeferredPacks>,
         errors: &mut EvalErrors,
-    ) -> bool {
+    ) -> Option<JoinSide> {
         let (bag, keep) = match (&self.join, self.sink) {
             (None, RowSink::Emit) => {
                 self.emit(1, &[], cells, query_table, errors);
-                return true;
+                return None;
             }
             (Some(join), RowSink::Emit) => {
-                self.emit_joined(join, baggage.as_deref(), cells, query_table, errors);
-                return true;
+                let Some(baggage) = baggage else { return Some(JoinSide::Unpacks) };
+                self.emit_joined(join, baggage, cells, query_table, errors);
+                return None;
             }
             (_, RowSink::Pack(bag, keep)) => (bag, keep),
         };
 
         let Some(baggage) = baggage else {
-            // The expressions are evaluated nevertheless, because their errors count.
-            if self.join.is_none() {
-                self.single_row(cells, errors);
+            if self.join.is_some() {
+                return Some(JoinSide::Unpacks);
             }
-            return self.join.is_some();
+            // The expressions are evaluated nevertheless, because their errors count.
+            self.single_row(cells, errors);
+            return Some(JoinSide::Packs);
         };
 
         let cost = &mut query_table.report.cost;
@@ -101,14 +103,14 @@ impl CompiledAdvice {
                 }
             }
         }
-        true
+        None
     }
 
     #[inline(never)]
     fn emit_joined(
         &self,
         join: &BagJoin,
-        baggage: Option<&Baggage>,
+        baggage: &Baggage,
         cells: &mut Cells,
         query_table: &mut QueryTable,
         errors: &mut EvalErrors,
@@ -130,7 +132,7 @@ impl CompiledAdvice {
     ) -> Option<Groups> {
         let mut rows = None;
 
-        join.for_each_row(Some(baggage), cells, query_table, errors, |row| {
+        join.for_each_row(baggage, cells, query_table, errors, |row| {
             let group = rows.get_or_insert_with(|| self.empty_groups()).entry(&self.key(row.cells));
             group.n = group.n.saturating_add(row.n);
             self.fold(row.n, row.states, row.cells, &mut group.states, row.errors);

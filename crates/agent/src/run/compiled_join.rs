@@ -34,13 +34,12 @@ impl BagJoin {
     #[inline(always)]
     pub(crate) fn for_each_row(
         &self,
-        baggage: Option<&Baggage>,
+        baggage: &Baggage,
         cells: &mut Cells,
         query_table: &mut QueryTable,
         errors: &mut EvalErrors,
         each: impl FnMut(JoinedRow<'_>),
     ) {
-        let Some(baggage) = baggage else { return };
         let mut rows = CompiledJoinProgress { join: self, matched: 0, cells, query_table, errors, each };
 
         // Rows that are still encoded are read in place; a bag of several instances has to be merged first.

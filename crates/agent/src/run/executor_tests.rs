@@ -84,7 +84,7 @@ fn check_in(fields: usize, steps: Vec<Instruction>, events: &[Vec<Value>], begin
         }
         let mut errors = EvalErrors::default();
         if compiled.observe("T", &fields, &mut cells, &mut errors) {
-            assert!(compiled.finish(Some(&mut mine), &mut cells, &mut short, None, &mut errors));
+            assert_eq!(compiled.finish(Some(&mut mine), &mut cells, &mut short, None, &mut errors), None);
         }
         short.report.loss.errors += errors.0;
 
@@ -574,6 +574,36 @@ fn packs_of_an_event_are_not_seen_by_its_own_advice_whatever_runs_it() {
             assert_eq!(report.emitted, 3, "{packs:?} {joins:?}");
             let packed = baggage.as_ref().and_then(|baggage| baggage.unpack(BAG));
             assert_eq!(packed.and_then(|rows| rows.get(&event).map(|group| group.n)), Some(3));
+        }
+    }
+}
+
+#[test]
+fn events_outside_any_request_are_counted_alike() {
+    let above = Expr::binary(BinaryOperator::Greater, column(1), literal(Value::I64(3)));
+    let pack = Instruction::Pack {
+        bag: BagKey { stage: 0, ..BAG },
+        keep: TemporalFilter::All,
+        keys: vec![0],
+        folds: vec![],
+    };
+    let all = events().len() as u64;
+    let ways = [
+        (vec![unpack(Some(literal(Value::Bool(false)))), emit(&[3], vec![])], (all, 0)),
+        (vec![unpack(None), pack.clone()], (all, 0)),
+        (vec![unpack(None), emit(&[3], vec![])], (all, 0)),
+        (vec![pack], (0, all)),
+        (vec![Instruction::Filter { expr: above }, unpack(None), emit(&[3], vec![])], (52, 0)),
+    ];
+    for (steps, expected) in ways {
+        for kind in [ExecutorKind::Fused, ExecutorKind::Compiled, ExecutorKind::Interpreted] {
+            let mut chosen = ChosenExecutors::new(vec![(linked(2, steps.clone()), kind)]);
+            for event in events() {
+                assert!(chosen.run(&[event], None).is_none());
+            }
+            let reports = chosen.into_reports();
+            let loss = reports.values().next().map(|report| report.loss).unwrap_or_default();
+            assert_eq!((loss.without_request, loss.outside_request), expected, "{kind:?}: {steps:?}");
         }
     }
 }

@@ -121,8 +121,8 @@ fn run_contained(advice: &WovenAdvice, fields: FieldReader<'_>, table: &mut Thre
 }
 
 /// Runs one advice: by its fused kernel, if this thread's table is ready for that and the query keeps all requests,
-/// otherwise by the slow path. There too goes an event that the kernel refuses, because it has to be decided whether
-/// the event's request is in the sample.
+/// otherwise by the slow path. There too goes an event that the kernel refuses, because it is in no request, or it has
+/// to be decided whether the event's request is in the sample.
 #[inline(always)]
 fn run_one(advice: &WovenAdvice, fields: FieldReader<'_>, table: &mut ThreadTable) {
     let Executor::Fused(fused, _) = &advice.executor else {
@@ -134,7 +134,7 @@ fn run_one(advice: &WovenAdvice, fields: FieldReader<'_>, table: &mut ThreadTabl
         Some((query_table, cells)) if advice.gate.keeps_all() => {
             query_table.report.cost.events = query_table.report.cost.events.wrapping_add(1);
             if !fused.run(fields, cells, query_table) {
-                slow_path::run_sampled(advice, fields, table);
+                slow_path::run_refused(advice, fields, table);
             }
         }
         _ => slow_path::run_unprepared(advice, fields, table),

@@ -292,6 +292,7 @@ impl InterpreterRun<'_> {
         let incomplete = self.baggage.is_some_and(|baggage| baggage.is_incomplete(bag));
         self.loss.truncated += u64::from(incomplete);
         self.incomplete |= incomplete;
+        self.loss.without_request = u64::from(self.baggage.is_none());
         let is_before_query = self.baggage.is_some_and(|baggage| baggage.generation() < self.since);
         let absence = match self.baggage {
             _ if incomplete || is_before_query => Absence::Uncertain,

@@ -26,7 +26,7 @@
 //! ```
 //!
 //! The interpreter is the reference: it runs any advice, and the others do to every event what it does. Reading
-//! order: `fire_event`, `slow_path`, `question`, [`interpreter`], `ir`, `advice_compiler`, `compiled` with its
+//! order: `fire_event`, `slow_path`, `outside_request`, `question`, [`interpreter`], `ir`, `advice_compiler`, `compiled` with its
 //! parts, `fused`; `cells` and `cell_expr` are the values and expressions of compiled advice.
 
 pub(crate) mod advice_compiler;
@@ -45,6 +45,7 @@ pub(crate) mod fold;
 pub(crate) mod fused;
 pub mod interpreter;
 pub(crate) mod ir;
+pub(crate) mod outside_request;
 pub(crate) mod question;
 pub(crate) mod random;
 pub mod sample;

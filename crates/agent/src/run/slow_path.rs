@@ -8,11 +8,12 @@ use crate::report::thread_table::{DeferredPack, DeferredPacks, QueryTable, Threa
 use crate::run::cells::{Cell, Cells, FieldReader};
 use crate::run::interpreter::{self, AdviceEffect};
 use crate::run::ir::CompiledAdvice;
+use crate::run::outside_request;
 use crate::run::sample::{self, SampleDecision};
 use crate::site::default_field::default_cell;
 use crate::weave::name_linker::FieldSource;
 use crate::weave::woven::{Executor, WovenAdvice};
-use pivot_advice::{BagKey, EvalErrors, Groups, LossCounts, TemporalFilter, Value};
+use pivot_advice::{BagKey, EvalErrors, Groups, JoinSide, LossCounts, TemporalFilter, Value};
 use pivot_baggage::Baggage;
 
 /// One event as one advice sees it.
@@ -41,8 +42,8 @@ enum SamplingProgress {
 /// How the second half of compiled advice ended.
 enum FinishOutcome {
     Done,
-    /// Rows are to be packed and there is no request.
-    OutsideRequest,
+    /// There is no request to pack or to unpack in.
+    OutsideRequest(JoinSide),
     /// Nothing was recorded: not all requests are kept, so it has to be decided whether this one is in the sample.
     NeedsSampleDecision,
 }
@@ -72,6 +73,17 @@ pub(crate) fn run_unprepared(advice: &WovenAdvice, fields: FieldReader<'_>, tabl
         table.query_table(advice.table_index, advice.query).groups.accepts(&fused.schema);
     }
     run_unfused(advice, fields, table);
+}
+
+/// Goes on with an event whose join a fused kernel has refused: it has no request, or not all requests are kept.
+#[cold]
+#[inline(never)]
+pub(crate) fn run_refused(advice: &WovenAdvice, fields: FieldReader<'_>, table: &mut ThreadTable) {
+    if pivot_baggage::in_request() {
+        return run_sampled(advice, fields, table);
+    }
+    let report = &mut table.query_table(advice.table_index, advice.query).report;
+    outside_request::note(JoinSide::Unpacks, advice.tracepoint, report);
 }
 
 /// Runs advice over an event if its request is in the sample.
@@ -141,8 +153,8 @@ impl<'a> AdviceEvent<'a> {
             if self.advice.needs_baggage {
                 match self.finish_in_request(compiled, sampling, &mut errors) {
                     FinishOutcome::Done => {}
-                    FinishOutcome::OutsideRequest => {
-                        count_outside_request(self.advice, &mut self.query_table.report.loss);
+                    FinishOutcome::OutsideRequest(side) => {
+                        outside_request::note(side, self.advice.tracepoint, &mut self.query_table.report);
                     }
                     FinishOutcome::NeedsSampleDecision => return false,
                 }
@@ -172,8 +184,8 @@ impl<'a> AdviceEvent<'a> {
                 FinishOutcome::NeedsSampleDecision
             }
             baggage => match compiled.finish(baggage, cells, query_table, deferred, errors) {
-                true => FinishOutcome::Done,
-                false => FinishOutcome::OutsideRequest,
+                None => FinishOutcome::Done,
+                Some(side) => FinishOutcome::OutsideRequest(side),
             },
         })
     }
@@ -185,13 +197,10 @@ impl<'a> AdviceEvent<'a> {
         let observed = self.observe();
         let needs_baggage = self.advice.needs_baggage;
 
-        let ended = if needs_baggage {
-            pivot_baggage::with_current(|baggage| self.interpret_over(observed, baggage, decision))
+        if needs_baggage {
+            pivot_baggage::with_current(|baggage| self.interpret_over(observed, baggage, decision));
         } else {
-            self.interpret_over(observed, None, decision)
-        };
-        if !ended {
-            count_outside_request(self.advice, &mut self.query_table.report.loss);
+            self.interpret_over(observed, None, decision);
         }
     }
 
@@ -212,14 +221,13 @@ impl<'a> AdviceEvent<'a> {
         observed
     }
 
-    /// Interprets the advice over an event whose fields were evaluated, and emits or packs what comes of it. Returns
-    /// false, with nothing packed, if it packs and there is no request.
+    /// Interprets the advice over an event whose fields were evaluated, and emits or packs what comes of it.
     fn interpret_over(
         &mut self,
         observed: Vec<Value>,
         baggage: Option<&mut Baggage>,
         decision: SampleDecision,
-    ) -> bool {
+    ) {
         let advice = self.advice;
         let report = &mut self.query_table.report;
         let mut loss = LossCounts::default();
@@ -230,6 +238,11 @@ impl<'a> AdviceEvent<'a> {
             advice.gate.since(),
             &mut loss,
         );
+
+        // Counted together with the place.
+        if std::mem::take(&mut loss.without_request) > 0 {
+            outside_request::note(JoinSide::Unpacks, advice.tracepoint, report);
+        }
         report.loss.merge(&loss);
 
         match (effect, baggage) {
@@ -241,7 +254,9 @@ impl<'a> AdviceEvent<'a> {
                     report.loss.after_answer = report.loss.after_answer.saturating_add(emission.rows());
                 }
             }
-            (Some(AdviceEffect::Pack(..) | AdviceEffect::Lose(..)), None) => return false,
+            (Some(AdviceEffect::Pack(..) | AdviceEffect::Lose(..)), None) => {
+                outside_request::note(JoinSide::Packs, advice.tracepoint, report);
+            }
             // Without a request no bag was unpacked, so none was incomplete.
             (Some(AdviceEffect::PackIncomplete(..)), None) => {}
             (Some(AdviceEffect::Lose(bag, keep)), Some(baggage)) => baggage.mark_lost(bag, keep),
@@ -255,7 +270,6 @@ impl<'a> AdviceEvent<'a> {
                 self.pack(baggage, bag, keep, tuples);
             }
         }
-        true
     }
 
     /// Packs tuples, or leaves them for the end of the event if they have to wait.
@@ -266,17 +280,5 @@ impl<'a> AdviceEvent<'a> {
             Some(deferred) => deferred.push(DeferredPack { bag, keep, tuples }),
             None => drop(baggage.pack(bag, keep, tuples)),
         }
-    }
-}
-
-/// Counts a tuple that was to be packed outside any request, and names its call site while somebody looks for those.
-#[cold]
-#[inline(never)]
-fn count_outside_request(advice: &WovenAdvice, loss: &mut LossCounts) {
-    loss.outside_request = loss.outside_request.saturating_add(1);
-
-    if pivot_baggage::leaks::is_watching() {
-        let exports = advice.tracepoint.exports();
-        pivot_baggage::leaks::outside(&exports.tracepoint, &exports.file, exports.line);
     }
 }

@@ -98,6 +98,11 @@ pub fn set_span_namer(namer: fn() -> Option<&'static str>) {
     let _ = SPAN_NAMER.set(namer);
 }
 
+/// Returns the name of the span that this thread is in, or `None` if it is in none, or nobody knows spans.
+pub fn current_span() -> Option<&'static str> {
+    SPAN_NAMER.get().and_then(|namer| namer())
+}
+
 /// Notes an event that ran outside any request, and had something to pack or to unpack: where it is, and in which
 /// thread and span, of those that have names.
 pub fn outside(tracepoint: &str, file: &str, line: u32) {
@@ -109,7 +114,7 @@ pub fn outside(tracepoint: &str, file: &str, line: u32) {
     if let Some(thread) = std::thread::current().name() {
         place.push_str(&format!(", thread {thread}"));
     }
-    if let Some(span) = SPAN_NAMER.get().and_then(|namer| namer()) {
+    if let Some(span) = current_span() {
         place.push_str(&format!(", span {span}"));
     }
     note(LeakKind::Outside, place);

@@ -8,9 +8,9 @@
 //! ```
 
 use crate::humanize::timestamp;
-use crate::result_frame::{FrameColumn, FrameCompleteness, FrameRow, ResultFrame};
-use pivot_advice::Value;
+use crate::result_frame::{FrameColumn, FrameRow, ResultFrame};
 use pivot_advice::sketch::{LabelledBucket, labelled_bucket};
+use pivot_advice::{JoinSide, OutsidePlace, Value};
 use serde_json::{Map, json};
 
 /// Converts a value.
@@ -90,7 +90,8 @@ pub(super) fn window(frame: &ResultFrame) -> Map<String, serde_json::Value> {
 }
 
 /// Returns what a window lacks, with all counts, also those that are zero.
-pub(super) fn completeness(found: &FrameCompleteness) -> serde_json::Value {
+pub(super) fn completeness(frame: &ResultFrame) -> serde_json::Value {
+    let found = &frame.completeness;
     let mut object = Map::new();
     object.insert("partial".into(), json!(found.partial));
     object.insert("emitted".into(), json!(found.emitted));
@@ -109,5 +110,23 @@ pub(super) fn completeness(found: &FrameCompleteness) -> serde_json::Value {
     object.insert("incomplete_windows".into(), json!(found.incomplete_windows));
     object.insert("covered_ns".into(), json!(found.covered_ns));
     object.insert("length_ns".into(), json!(found.length_ns));
+    object.insert("outside".into(), frame.outside.iter().map(outside_place).collect());
     serde_json::Value::Object(object)
+}
+
+/// Converts a place where events had no request; the names of span and thread are null if there are none.
+fn outside_place(place: &OutsidePlace) -> serde_json::Value {
+    let side = match place.side {
+        JoinSide::Packs => "packs",
+        JoinSide::Unpacks => "unpacks",
+    };
+
+    let name = |name: &str| if name.is_empty() { serde_json::Value::Null } else { json!(name) };
+    json!({
+        "side": side,
+        "tracepoint": place.tracepoint,
+        "span": name(&place.span),
+        "thread": name(&place.thread),
+        "events": place.events,
+    })
 }

@@ -17,20 +17,27 @@ impl FrameWriter for MarkdownWriter {
 
         writeln!(out, "### {}{}\n", window_title(frame), missing_text(frame))?;
         // Headings without rows would be noise between windows that have some.
-        if !frame.has_rows() {
-            return Ok(());
+        if frame.has_rows() {
+            write_rows(out, frame)?;
+            writeln!(out)?;
         }
-
-        write_line(out, frame.columns.iter().map(|column| escaped_markup(&column.heading())))?;
-        write_line(out, frame.columns.iter().map(|column| column_rule(column.ty).to_owned()))?;
-        for row in &frame.rows {
-            write_line(out, row.texts().map(|text| escaped_markup(&text)))?;
+        for notice in frame.outside_notices() {
+            writeln!(out, "{}\n", escaped_markup(&notice))?;
         }
-        if let Some(row) = &frame.other {
-            write_line(out, other_row_texts(row).map(|text| escaped_markup(&text)))?;
-        }
-        writeln!(out)
+        Ok(())
     }
+}
+
+fn write_rows(out: &mut dyn Write, frame: &ResultFrame) -> io::Result<()> {
+    write_line(out, frame.columns.iter().map(|column| escaped_markup(&column.heading())))?;
+    write_line(out, frame.columns.iter().map(|column| column_rule(column.ty).to_owned()))?;
+    for row in &frame.rows {
+        write_line(out, row.texts().map(|text| escaped_markup(&text)))?;
+    }
+    if let Some(row) = &frame.other {
+        write_line(out, other_row_texts(row).map(|text| escaped_markup(&text)))?;
+    }
+    Ok(())
 }
 
 fn write_line(out: &mut dyn Write, cells: impl Iterator<Item = String>) -> io::Result<()> {

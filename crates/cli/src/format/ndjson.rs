@@ -33,7 +33,7 @@ impl FrameWriter for NdjsonWriter {
 
         // Also behind no rows: that there are none may be because something is missing.
         let mut document = json_value::window(frame);
-        document.insert("completeness".into(), json_value::completeness(&frame.completeness));
+        document.insert("completeness".into(), json_value::completeness(frame));
         writeln!(out, "{}", Value::Object(document))
     }
 }

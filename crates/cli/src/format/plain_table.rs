@@ -21,14 +21,17 @@ impl FrameWriter for TableWriter {
         let title = self.paint.style(TextRole::Strong, &window_title(frame));
         let missing = self.paint.style(TextRole::Warning, &missing_text(frame));
         writeln!(out, "{title}{missing}")?;
-        if !frame.has_rows() {
-            return Ok(());
+        if frame.has_rows() {
+            let table = result_table(&frame.columns, &frame.rows, frame.other.as_ref(), None);
+            for line in table.render(self.columns.unwrap_or(usize::MAX), self.paint) {
+                writeln!(out, "{line}")?;
+            }
         }
 
-        let table = result_table(&frame.columns, &frame.rows, frame.other.as_ref(), None);
-        for line in table.render(self.columns.unwrap_or(usize::MAX), self.paint) {
-            writeln!(out, "{line}")?;
+        let notices = frame.outside_notices();
+        for notice in &notices {
+            writeln!(out, "{}", self.paint.style(TextRole::Warning, notice))?;
         }
-        writeln!(out)
+        if frame.has_rows() || !notices.is_empty() { writeln!(out) } else { Ok(()) }
     }
 }

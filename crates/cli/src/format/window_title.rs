@@ -7,7 +7,7 @@ use crate::terminal_text::escaped;
 /// Returns whether a window is printed: without rows it is not worth a title, unless something is missing. The last
 /// frame always is, as a run without any title would leave a reader wondering.
 pub(super) fn is_printed(frame: &ResultFrame) -> bool {
-    frame.has_rows() || frame.last || frame.completeness.partial
+    frame.has_rows() || frame.last || frame.completeness.partial || !frame.outside_notices().is_empty()
 }
 
 /// Returns what the window lacks and what is to be known of it (`  partial: 3 rows dropped`, `  note: 2 rows after

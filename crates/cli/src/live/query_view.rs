@@ -18,6 +18,7 @@ use super::trend::{MeasureHistory, WINDOWS};
 use crate::frontend_lists::ListedQuery;
 use crate::humanize;
 use crate::humanize::{clock, count, elapsed};
+use crate::outside_notices::outside_notices;
 use crate::result_frame::{FrameColumn, FrameCompleteness, FrameOrder, FrameRow, ResultFrame};
 use crate::ruled_out::{count_ruled_out, ruled_out};
 use crate::table::{GAP, StyleMode, TableCell, TextRole, TextTable, expanded_rows, result_table};
@@ -170,6 +171,7 @@ impl QueryView {
         if !notes.is_empty() {
             remarks.push(format!("note: {notes}"));
         }
+        remarks.extend(self.outside_notices());
         // Messages of agents may hold anything, also control characters.
         lines
             .extend(remarks.iter().map(|text| paint.style(TextRole::Warning, &cut(&escaped(text), columns))));
@@ -227,6 +229,18 @@ impl QueryView {
             ShownSpan::SinceInstall => self.newest.as_ref().map(|frame| frame.cumulative_completeness),
             ShownSpan::LastWindow => self.window.as_ref().map(|frame| frame.completeness),
         }
+    }
+
+    /// Returns where events of the rows in scope ran that had no request.
+    fn outside_notices(&self) -> Vec<String> {
+        match self.scope {
+            ShownSpan::SinceInstall => self
+                .newest
+                .as_ref()
+                .map(|frame| outside_notices(&frame.cumulative_completeness.loss, &frame.cumulative_outside)),
+            ShownSpan::LastWindow => self.window.as_ref().map(ResultFrame::outside_notices),
+        }
+        .unwrap_or_default()
     }
 
     /// Returns the rows in scope: in the order of the query if it has one, else those with the largest measure
@@ -329,8 +343,8 @@ pub(crate) fn waiting(status: &ListedQuery) -> String {
 
     // Where constants rule it out, no event is to come.
     let woven = u64::from(status.agents_woven).saturating_sub(count_ruled_out(status));
-    let mut reasons = Vec::new();
-    if woven > 0 {
+    let mut reasons = outside_notices(&status.loss, &status.outside);
+    if woven > 0 && reasons.is_empty() {
         reasons.push(format!("woven in {}, no event yet", count(woven, "agent")));
     }
     reasons.extend(ruled_out(status));
@@ -342,7 +356,7 @@ mod tests {
     use super::*;
     use crate::frontend_lists::QueryOnAgent;
     use crate::terminal_text::width;
-    use pivot_advice::{QueryState, RuledOutTracepoints, Type, Value};
+    use pivot_advice::{LossCounts, QueryState, RuledOutTracepoints, Type, Value};
     use pivot_protocol::wire::column::Role;
 
     fn view(rows: i64) -> QueryView {
@@ -475,6 +489,8 @@ mod tests {
             ListedQuery { agents_woven: 1, agents: vec![agent], ..query.clone() },
             "ruled out in 1 of 1 agent: process = 'nobody'; there is: api",
         );
+        let loss = LossCounts { without_request: 9, ..LossCounts::default() };
+        check(ListedQuery { agents_woven: 1, loss, ..query.clone() }, "9 rows had no request");
         check(query, "waiting for an agent to weave it");
     }
 }

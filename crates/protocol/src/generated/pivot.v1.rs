@@ -921,7 +921,7 @@ pub mod held_back {
     }
 }
 /// One query's part of a report.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Part {
     #[prost(message, optional, tag = "1")]
     pub query: ::core::option::Option<QueryId>,
@@ -960,6 +960,70 @@ pub struct Part {
     /// Tags of calls whose replies left this process with new tuples of the query; of many, the smallest.
     #[prost(fixed64, repeated, tag = "12")]
     pub left: ::prost::alloc::vec::Vec<u64>,
+    /// Where the events ran that are counted in `outside_request` and `without_request`. At most 16 places: what the sums
+    /// have beyond them happened elsewhere.
+    #[prost(message, repeated, tag = "13")]
+    pub outside: ::prost::alloc::vec::Vec<OutsidePlace>,
+}
+/// A place where events of a query ran outside any request, although they had something to pack or to unpack.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OutsidePlace {
+    #[prost(enumeration = "outside_place::Side", tag = "1")]
+    pub side: i32,
+    #[prost(string, tag = "2")]
+    pub tracepoint: ::prost::alloc::string::String,
+    /// The span of `tracing` that the thread was in; empty if it was in none that is known.
+    #[prost(string, tag = "3")]
+    pub span: ::prost::alloc::string::String,
+    /// The name of the thread; empty if it has none.
+    #[prost(string, tag = "4")]
+    pub thread: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "5")]
+    pub events: u64,
+}
+/// Nested message and enum types in `OutsidePlace`.
+pub mod outside_place {
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Side {
+        Unspecified = 0,
+        /// The events were to pack a tuple.
+        Packs = 1,
+        /// The events were to unpack what was packed before.
+        Unpacks = 2,
+    }
+    impl Side {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "SIDE_UNSPECIFIED",
+                Self::Packs => "SIDE_PACKS",
+                Self::Unpacks => "SIDE_UNPACKS",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "SIDE_UNSPECIFIED" => Some(Self::Unspecified),
+                "SIDE_PACKS" => Some(Self::Packs),
+                "SIDE_UNPACKS" => Some(Self::Unpacks),
+                _ => None,
+            }
+        }
+    }
 }
 /// From when, and until when, the events of a process are in the result of a query, by the clock of the process, in
 /// nanoseconds since the epoch.
@@ -1025,6 +1089,9 @@ pub struct Loss {
     /// Tuples packed after the reply to their call had left.
     #[prost(uint64, tag = "11")]
     pub late: u64,
+    /// Rows of joins whose events ran outside any request. Those of inner joins are left out of the result, which may be right.
+    #[prost(uint64, tag = "12")]
+    pub without_request: u64,
 }
 /// The agent leaves; all it had has been reported.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1689,6 +1756,9 @@ pub struct Query {
     /// Hosts that no baggage may leave to, if the query's tuples were held back.
     #[prost(string, repeated, tag = "17")]
     pub held_back_for: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Where its events ran that had no request, since install.
+    #[prost(message, repeated, tag = "18")]
+    pub outside: ::prost::alloc::vec::Vec<OutsidePlace>,
 }
 /// The status of a query in one process, and its cost there.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1956,6 +2026,12 @@ pub struct Frame {
     /// nothing.
     #[prost(bool, tag = "15")]
     pub ordered: bool,
+    /// Where the events of this window ran that had no request, see Part.
+    #[prost(message, repeated, tag = "16")]
+    pub outside: ::prost::alloc::vec::Vec<OutsidePlace>,
+    /// Likewise, since install.
+    #[prost(message, repeated, tag = "17")]
+    pub cumulative_outside: ::prost::alloc::vec::Vec<OutsidePlace>,
 }
 /// A row of a result.
 #[derive(Clone, PartialEq, ::prost::Message)]

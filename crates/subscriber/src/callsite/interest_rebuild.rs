@@ -32,14 +32,14 @@
 //!
 //! [tracing#3614]: https://github.com/tokio-rs/tracing/pull/3614
 
-use crate::callsite::cache;
+use crate::callsite::{cache, dispatches};
 use crate::span::executing::current_span_name;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::Duration;
-use tracing_core::dispatcher::{WeakDispatch, with_default};
-use tracing_core::{Dispatch, callsite};
+use tracing_core::callsite;
+use tracing_core::dispatcher::with_default;
 
 /// Rebuilds after which no callsite still stores an answer from before: one may run already when the answer
 /// is given, the next one begins after it was stored.
@@ -48,7 +48,6 @@ const REBUILDS_NEEDED: u8 = 2;
 /// How long a callsite may take to store the answer that it was given.
 const REGISTRATION_TIME: Duration = Duration::from_millis(1);
 
-static DISPATCHES: Mutex<Vec<WeakDispatch>> = Mutex::new(Vec::new());
 static LISTEN: Once = Once::new();
 
 /// Held during a rebuild, so that answers of two rebuilds do not overtake each other.
@@ -69,13 +68,6 @@ pub(crate) fn listen() {
         pivot_agent::on_govern(rebuild_if_provisional);
         pivot_baggage::leaks::set_span_namer(current_span_name);
     });
-}
-
-/// Remembers a dispatcher that holds our subscriber or layer, and forgets those that are gone.
-pub(crate) fn remember(dispatch: &Dispatch) {
-    let mut dispatches = DISPATCHES.lock().unwrap_or_else(PoisonError::into_inner);
-    dispatches.retain(|dispatch| dispatch.upgrade().is_some());
-    dispatches.push(dispatch.downgrade());
 }
 
 /// Notes that a subscriber is being asked about a callsite. Returns whether the answer is provisional and
@@ -119,12 +111,7 @@ fn rebuild_after_weaving() {
 pub(crate) fn rebuild() {
     let _lock = REBUILD_LOCK.lock().unwrap_or_else(PoisonError::into_inner);
 
-    // Not held while subscribers are asked: one of them may make a dispatcher.
-    let dispatches = DISPATCHES.lock().unwrap_or_else(PoisonError::into_inner);
-    let last = dispatches.iter().rev().find_map(WeakDispatch::upgrade);
-    drop(dispatches);
-
-    if let Some(dispatch) = last {
+    if let Some(dispatch) = dispatches::newest() {
         let _guard = RebuildGuard::begin();
         with_default(&dispatch, callsite::rebuild_interest_cache);
     }

@@ -3,12 +3,13 @@
 //!
 //! ```text
 //! tracepoints ─▶ enabled_check ─▶ cache ─▶ bridge, layer
-//!       └──▶ woven_targets ◀─┘             interest_rebuild ──▶ tracing
+//!       └──▶ woven_targets ◀─┘             interest_rebuild, dispatches ──▶ tracing
 //!                └──▶ questions ◀── events
 //! ```
 
 pub(crate) mod cache;
 pub(crate) mod compiled_out;
+pub(crate) mod dispatches;
 pub(crate) mod enabled_check;
 pub(crate) mod interest_rebuild;
 pub(crate) mod questions;

@@ -1,6 +1,9 @@
 //! What runs here: a task of tokio, or a thread; and in which span.
 
+use crate::callsite::dispatches;
 use std::thread::ThreadId;
+use tracing_core::dispatcher::get_default;
+use tracing_core::{Dispatch, Metadata};
 
 /// A task of tokio, or a thread that runs none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +24,10 @@ impl Executing {
 
 /// Returns the name of the span that this thread is in, if the application has one.
 pub(crate) fn current_span_name() -> Option<&'static str> {
-    let current = tracing_core::dispatcher::get_default(|dispatch| dispatch.current_span());
-    current.metadata().map(|metadata| metadata.name())
+    // While a subscriber that is the default of this thread alone handles an event, `tracing` says that there is none.
+    get_default(span_name).or_else(|| dispatches::find(span_name))
+}
+
+fn span_name(dispatch: &Dispatch) -> Option<&'static str> {
+    dispatch.current_span().metadata().map(Metadata::name)
 }

@@ -29,12 +29,12 @@ struct FusedJoinProgress<'a, 'b, const KEYS: usize> {
 }
 
 impl FusedJoinPlan {
-    /// Adds the joined rows of an event. Returns false, with nothing recorded, if the baggage says that not all
-    /// requests are kept, or that this one has been answered.
+    /// Adds the joined rows of an event. Returns false, with nothing recorded, outside any request, and if the baggage
+    /// says that not all requests are kept, or that this one has been answered.
     #[inline(always)]
     pub(super) fn run<const KEYS: usize>(&self, mut event: FusedJoinEvent<'_, KEYS>) -> bool {
         let is_done = with_current(|baggage| {
-            let Some(baggage) = baggage else { return true };
+            let Some(baggage) = baggage else { return false };
             if !sample::is_ordinary(baggage) {
                 return false;
             }

@@ -14,8 +14,8 @@ const ARGUMENT: u8 = 1;
 const FILTERED: u8 = 2;
 
 impl FusedAdvice {
-    /// Runs the advice over one event. Returns false, with nothing recorded, if it has a join and the baggage says that
-    /// not all requests are kept: then it has to be decided whether this one is in the sample.
+    /// Runs the advice over one event. Returns false, with nothing recorded, if it has a join and there is no request, or
+    /// the baggage says that not all requests are kept: then it has to be decided whether this one is in the sample.
     #[inline(always)]
     pub(crate) fn run(
         &self,

@@ -9,6 +9,7 @@
 
 use crate::frontend_lists::{ListedQuery, QueryOnAgent};
 use crate::humanize::{age, bytes, count, duration, grouped};
+use crate::outside_notices::outside_notices;
 use crate::result_frame::FrameCompleteness;
 use crate::ruled_out::ruled_out;
 use crate::table::{StyleMode, TableCell, TextRole, TextTable};
@@ -250,6 +251,14 @@ fn query_remarks(query: &ListedQuery) -> Vec<(TextRole, String)> {
     // Empty if nothing is missing, or to be known.
     remarks.push((TextRole::Warning, missing(query.loss)));
     remarks.push((TextRole::Normal, FrameCompleteness { loss: query.loss, ..Default::default() }.notes()));
+    for notice in outside_notices(&query.loss, &query.outside) {
+        remarks.push((TextRole::Warning, notice));
+    }
+    if query.packed == 0 && query.loss.outside_request > 0 {
+        let text =
+            "the join cannot match: no event packed a tuple in a request, all of them ran outside of any";
+        remarks.push((TextRole::Warning, text.to_owned()));
+    }
     for host in &query.held_back_for {
         remarks.push((TextRole::Warning, held_back_remark(&escaped(host))));
     }
