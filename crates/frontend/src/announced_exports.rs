@@ -3,9 +3,11 @@
 //! Made before the frontend's lock is taken: it is the part of the work that grows with the message.
 
 use pivot_advice::Exports;
+use pivot_protocol::to_wire;
+use prost::Message;
+use siphasher::sip128::{Hasher128, SipHasher24};
 use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
-use std::sync::LazyLock;
+use std::hash::Hasher;
 
 /// The most tracepoints that are kept of one agent; a tracepoint at two places of its program counts twice.
 const MAX_TRACEPOINTS: usize = 20_000;
@@ -16,8 +18,8 @@ const MAX_FIELDS: usize = 200_000;
 /// The most bytes that all their names and places may have.
 const MAX_BYTES: usize = 8 << 20;
 
-/// Tells contents apart. Those of several are added up, so that their order does not matter. The hashers' keys are
-/// random for each process, so nobody can choose two contents that agree.
+/// Tells contents apart: SipHash-2-4 with 128 bits and no key, over a tracepoint as it is on the wire. Those of several
+/// are added up, so that their order does not matter. It is the same in other processes and later versions.
 pub(crate) type ExportsFingerprint = u128;
 
 /// How much of its room a catalogue takes.
@@ -56,7 +58,7 @@ impl CatalogueSize {
 }
 
 /// One announced tracepoint.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct AnnouncedTracepoint {
     pub(crate) exports: Exports,
     pub(crate) fingerprint: ExportsFingerprint,
@@ -96,14 +98,15 @@ impl From<Vec<Exports>> for AnnouncedExports {
 }
 
 fn fingerprint(exports: &Exports) -> ExportsFingerprint {
-    static HASHERS: LazyLock<[RandomState; 2]> = LazyLock::new(|| [RandomState::new(), RandomState::new()]);
-    let [high, low] = HASHERS.each_ref().map(|hasher| u128::from(hasher.hash_one(exports)));
-    high << 64 | low
+    let mut hasher = SipHasher24::new();
+    hasher.write(&to_wire::exports(exports).encode_to_vec());
+    hasher.finish128().as_u128()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pivot_advice::{FieldDescriptor, Type};
 
     fn exports(tracepoint: String) -> Exports {
         Exports { tracepoint, fields: vec![], file: String::new(), line: 1, module: String::new() }
@@ -118,6 +121,13 @@ mod tests {
         let (one, other) = (announce(&["a", "b"]), announce(&["b", "a", "b"]));
         assert_eq!((one.fingerprint, one.size), (other.fingerprint, other.size));
         assert_ne!(one.fingerprint, announce(&["a"]).fingerprint);
+    }
+
+    #[test]
+    fn a_fingerprint_is_that_of_the_content_and_never_changes() {
+        let field = FieldDescriptor { name: "x".into(), ty: Type::I64 };
+        let exports = Exports { fields: vec![field], file: "a.rs".into(), ..exports("T".into()) };
+        assert_eq!(format!("{:032x}", fingerprint(&exports)), "e7f564b9c5802d003954dd92e004c5f9");
     }
 
     #[test]

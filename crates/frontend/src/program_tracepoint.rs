@@ -14,8 +14,8 @@ pub(crate) struct ProgramTracepoint {
     pub(crate) name: Arc<str>,
     /// The sum of those of its places.
     pub(crate) fingerprint: ExportsFingerprint,
-    /// Those of its places, in order.
-    members: Vec<ExportsFingerprint>,
+    /// What was announced of it, in the order of the fingerprints.
+    members: Vec<AnnouncedTracepoint>,
     /// Agents that export it.
     pub(crate) exporters: ExporterCount,
     /// In order of their first appearance.
@@ -56,7 +56,7 @@ impl ProgramTracepoint {
 
     /// Whether a place is among its own.
     pub(crate) fn declares(&self, fingerprint: ExportsFingerprint) -> bool {
-        self.members.binary_search(&fingerprint).is_ok()
+        self.members.binary_search_by_key(&fingerprint, |member| member.fingerprint).is_ok()
     }
 
     /// Returns the number of its places.
@@ -66,16 +66,18 @@ impl ProgramTracepoint {
 
     /// Adds places that are not among its own yet.
     pub(crate) fn extend(&mut self, announced: &[AnnouncedTracepoint]) {
-        for AnnouncedTracepoint { exports, fingerprint } in announced {
-            self.fingerprint = self.fingerprint.wrapping_add(*fingerprint);
-            self.members.push(*fingerprint);
+        for tracepoint in announced {
+            self.fingerprint = self.fingerprint.wrapping_add(tracepoint.fingerprint);
+            self.members.push(tracepoint.clone());
 
+            let AnnouncedTracepoint { exports, .. } = tracepoint;
             let place = format!("{}:{}", exports.file, exports.line);
             if self.places.iter().all(|known| *known.place != *place) {
-                self.places.push(DeclaredPlace { place: place.into(), exporters: ExporterCount::default() });
+                let exporters = ExporterCount::default();
+                self.places.push(DeclaredPlace { place: place.into(), exporters });
             }
         }
-        self.members.sort_unstable();
+        self.members.sort_unstable_by_key(|member| member.fingerprint);
         self.extend_fields(announced);
     }
 
