@@ -135,6 +135,14 @@ impl Baggage {
         }
     }
 
+    /// Whether nobody who knows what another branch of the request knows would learn anything from this one.
+    pub(crate) fn knows_as_much_as(&self, other: &Baggage) -> bool {
+        match (self.branch(), other.branch()) {
+            (Some(mine), Some(theirs)) => !mine.brings_to(theirs) && mine.is_even_with(theirs),
+            _ => false,
+        }
+    }
+
     /// Whether the branch meets others at woven events.
     #[inline(always)]
     pub(crate) fn has_home(&self) -> bool {
@@ -144,6 +152,17 @@ impl Baggage {
     /// Returns where the branch meets others at woven events, if it does.
     pub(crate) fn meets_at(&self) -> Option<&Arc<dyn BranchHome>> {
         self.branch()?.home.as_ref().map(|link| &link.home)
+    }
+
+    /// Returns the version of its home that the branch has seen, if it has a home that is this one.
+    pub(crate) fn home_version(&self, is_this: impl FnOnce(&Arc<dyn BranchHome>) -> bool) -> Option<u64> {
+        let link = self.branch()?.home.as_ref()?;
+        is_this(&link.home).then_some(link.seen)
+    }
+
+    /// Takes the branch out of its home, without an end of their meeting. Returns the version that it has seen.
+    pub(crate) fn forget_home(&mut self) -> Option<u64> {
+        Some(self.0.as_mut()?.home.take()?.seen)
     }
 
     /// Takes in what others have left at the branch's home, before an event.

@@ -49,9 +49,15 @@ use crate::span::server_spans::is_request_span;
 use crate::span::tracked_spans::{TrackedSpans, fire_event, is_own, own_id};
 use pivot_agent::EndsAgentEvents;
 use std::any::TypeId;
+use std::cell::Cell;
 use std::fmt;
 use tracing_core::span::{Attributes, Current, Id, Record};
 use tracing_core::{Dispatch, Event, Interest, LevelFilter, Metadata, Subscriber, dispatcher};
+
+thread_local! {
+    /// How many spans of applications' subscribers this thread has entered and not left.
+    static APP_SPANS: Cell<usize> = const { Cell::new(0) };
+}
 
 /// A subscriber that makes every callsite a tracepoint and passes on to `S` what `S` wants.
 pub struct SubscriberBridge<S> {
@@ -148,8 +154,11 @@ impl<S: Subscriber> SubscriberBridge<S> {
         }
     }
 
-    /// Returns the application's current span.
+    /// Returns the application's current span. A thread that is in none need not ask.
     fn app_span(&self) -> Option<u64> {
+        if APP_SPANS.get() == 0 {
+            return None;
+        }
         self.inner.current_span().id().map(Id::into_u64)
     }
 }
@@ -281,6 +290,7 @@ impl<S: Subscriber> Subscriber for SubscriberBridge<S> {
         questions::entered_span();
         self.spans.enter(span, || self.app_span());
         if !is_own(span) {
+            APP_SPANS.set(APP_SPANS.get() + 1);
             self.inner.enter(span);
         }
     }
@@ -288,6 +298,7 @@ impl<S: Subscriber> Subscriber for SubscriberBridge<S> {
     fn exit(&self, span: &Id) {
         questions::left_span();
         if !is_own(span) {
+            APP_SPANS.set(APP_SPANS.get().saturating_sub(1));
             self.inner.exit(span);
         }
         self.spans.exit(span);

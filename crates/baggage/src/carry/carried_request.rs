@@ -27,7 +27,7 @@
 //! In a request without a carrier, as a server's layer runs, the first such span makes a *meeting* in the place
 //! of one: a carrier without a span, which ends when the branch does that it was made for.
 
-use crate::baggage::Baggage;
+use crate::baggage::{Baggage, JoinOutcome};
 use crate::carry::current;
 use crate::causality::branch::{Branch, BranchHome};
 use crate::causality::request_generation::is_carrying;
@@ -71,12 +71,30 @@ struct CarrierState {
     /// The request while nobody is inside; if shared, what has been joined so far. `None` if the one that is
     /// inside has taken all of it, and of a child that has not forked.
     kept: Option<Baggage>,
+    /// A branch whose thread has left with nothing to tell, for the next that enters.
+    spare: Option<SpareBranch>,
     /// How many threads are inside.
     inside: usize,
     /// Whether the span is closed. Spans that were made inside may still be open.
     is_closed: bool,
     /// The carrier inside of which this one was made.
     parent: Option<Arc<CarriedRequest>>,
+}
+
+/// A branch that nobody is in.
+#[derive(Debug)]
+struct SpareBranch {
+    branch: Baggage,
+    /// The version of the carrier that it has seen.
+    seen: u64,
+}
+
+impl SpareBranch {
+    /// Takes a branch out of its home, which otherwise would hold itself.
+    fn of(mut branch: Baggage) -> Option<SpareBranch> {
+        let seen = branch.forget_home()?;
+        Some(SpareBranch { branch, seen })
+    }
 }
 
 impl CarriedRequest {
@@ -198,7 +216,10 @@ impl CarriedRequest {
         let mut state = self.lock();
         // The application may have put the thread into another request in here, which is not ours.
         let is_foreign = state.kept.as_ref().is_some_and(|kept| !kept.can_join(&mine));
-        if is_foreign || mine.meets_at().is_some_and(|home| !is_home(home, self)) {
+        if is_foreign
+            || mine.meets_at().is_some_and(|home| !is_home(home, self))
+            || self.is_settled(&state, &mine)
+        {
             drop(state);
             current::attach(Some(mine));
             return;
@@ -233,6 +254,14 @@ impl CarriedRequest {
         }
 
         if self.is_shared() {
+            if let Some(spare) = state.spare.take() {
+                if spare.seen == self.version.load(Ordering::Relaxed) {
+                    let mut branch = Some(spare.branch);
+                    self.link(&mut branch);
+                    return branch;
+                }
+                self.keep(&mut state, spare.branch);
+            }
             return self.fork_kept(&mut state);
         }
         let mut moved = state.kept.take();
@@ -246,6 +275,10 @@ impl CarriedRequest {
         state.inside = state.inside.saturating_sub(1);
         let Some(mut request) = request else { return };
         if !state.is_closed {
+            if state.spare.is_none() && self.is_settled(&state, &request) {
+                state.spare = SpareBranch::of(request);
+                return;
+            }
             return self.keep(&mut state, request);
         }
 
@@ -260,13 +293,30 @@ impl CarriedRequest {
         branch.leave_home();
         match &mut state.kept {
             Some(kept) => {
-                if branch.brings_to(kept) {
+                let is_news = branch.brings_to(kept);
+                // A refusal is news, too: from then on something is missing.
+                if kept.join(branch) != JoinOutcome::Merged || is_news {
                     self.version.fetch_add(1, Ordering::Relaxed);
                 }
-                kept.join(branch);
             }
             None => state.kept = Some(branch),
         }
+    }
+
+    /// Whether neither a branch has anything to tell what is kept, nor the other way round: then to join it and to fork
+    /// another in its place would change nothing.
+    fn is_settled(self: &Arc<CarriedRequest>, state: &CarrierState, branch: &Baggage) -> bool {
+        let is_mine = branch.home_version(|home| is_home(home, self));
+        is_mine == Some(self.version.load(Ordering::Relaxed))
+            && state.kept.as_ref().is_some_and(|kept| kept.can_join(branch) && branch.knows_as_much_as(kept))
+    }
+
+    /// Takes what is kept, for good.
+    fn take_kept(&self, state: &mut CarrierState) -> Option<Baggage> {
+        if let Some(spare) = state.spare.take() {
+            self.keep(state, spare.branch);
+        }
+        state.kept.take()
     }
 
     fn fork_kept(self: &Arc<CarriedRequest>, state: &mut CarrierState) -> Option<Baggage> {
@@ -291,8 +341,9 @@ impl CarriedRequest {
             if self.is_root() || state.inside > 0 {
                 return;
             }
-            let left = fork_silently(&mut state.kept);
-            std::mem::replace(&mut state.kept, left)
+            let mut done = self.take_kept(&mut state);
+            state.kept = fork_silently(&mut done);
+            done
         };
 
         if let Some(branch) = branch {
@@ -332,7 +383,7 @@ impl CarriedRequest {
         let mut kept = {
             let mut state = self.lock();
             state.is_closed = true;
-            state.kept.take()
+            self.take_kept(&mut state)
         };
 
         if kept.is_none() && self.is_child() {

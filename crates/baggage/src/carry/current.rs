@@ -172,7 +172,12 @@ pub fn with_current<R>(f: impl FnOnce(Option<&mut Baggage>) -> R) -> R {
 
 /// Whether a request runs on this thread.
 pub fn in_request() -> bool {
-    inside(|_| ()).is_some()
+    CURRENT.with(|slot| {
+        let current = slot.take();
+        let is_in_request = current.is_some();
+        slot.set(current);
+        is_in_request
+    })
 }
 
 /// The identity of the request that runs on a thread.

@@ -295,6 +295,14 @@ impl Branch {
             || self.sampling_rate < other.sampling_rate
     }
 
+    /// Whether a join with another branch, to which this one [brings](Branch::brings_to) nothing, would leave the other
+    /// as it is but for its share.
+    pub(crate) fn is_even_with(&self, other: &Branch) -> bool {
+        self.clock <= other.clock
+            && self.has_bare_reply <= other.has_bare_reply
+            && (self.unknown.is_empty() || !other.unknown.is_empty())
+    }
+
     /// Whether the branch holds the instance of a uid.
     pub(crate) fn holds(&self, uid: u64) -> bool {
         self.frozen.binary_search_by_key(&uid, |instance| instance.uid).is_ok()

@@ -34,8 +34,27 @@ struct EnteredCarrier {
 
 thread_local! {
     static ENTERED: RefCell<Vec<EnteredCarrier>> = const { RefCell::new(Vec::new()) };
+    /// How many spans are in the stack, and the newest of them. Most spans that a thread enters and leaves are not
+    /// there, which a look at this tells.
+    static NEWEST: Cell<(usize, SpanKey)> = const { Cell::new((0, (0, 0))) };
     /// The carrier that this thread has left, if that was the last it did with any.
     static JUST_LEFT: Cell<Option<SpanKey>> = const { Cell::new(None) };
+}
+
+/// Returns whether a span may be in the stack.
+#[inline]
+fn may_be_entered(entered: SpanKey) -> bool {
+    match NEWEST.get() {
+        (0, _) => false,
+        (1, newest) => newest == entered,
+        _ => true,
+    }
+}
+
+/// Notes what is in the stack now.
+fn note_newest(stack: &[EnteredCarrier]) {
+    let newest = stack.last().map_or((0, 0), |newest| newest.entered);
+    NEWEST.set((stack.len(), newest));
 }
 
 /// Runs with the thread's stack; `None` on a thread that is ending, which is inside of nothing, and in code
@@ -46,9 +65,14 @@ fn with_entered<R>(f: impl FnOnce(&mut Vec<EnteredCarrier>) -> R) -> Option<R> {
 }
 
 /// Enters a span again by which the thread is inside of a carrier, as recursion does. Returns whether it is.
+#[inline]
 pub(crate) fn enter_again(entered: SpanKey) -> bool {
+    JUST_LEFT.set(None);
+    may_be_entered(entered) && is_entered_again(entered)
+}
+
+fn is_entered_again(entered: SpanKey) -> bool {
     let again = with_entered(|stack| {
-        JUST_LEFT.set(None);
         let again = stack.iter_mut().find(|inside| inside.entered == entered);
         again.map(|again| again.depth += 1).is_some()
     });
@@ -62,6 +86,7 @@ pub(crate) fn enter(entered: SpanKey, carrier: SpanKey, carried: Arc<CarriedRequ
         if stack.iter().all(|inside| inside.carrier != carrier) {
             let outside = current::attach(carried.enter());
             stack.push(EnteredCarrier { entered, carrier, carried, app_span, depth: 1, outside });
+            note_newest(stack);
         }
     });
 }
@@ -75,7 +100,12 @@ pub(crate) struct LeftCarrier {
 
 /// Leaves a span. Returns the carrier that the thread left by it, or `None` if it stays inside, or was not
 /// inside of any by way of that span.
+#[inline]
 pub(crate) fn exit(entered: SpanKey) -> Option<LeftCarrier> {
+    if may_be_entered(entered) { exit_carrier(entered) } else { None }
+}
+
+fn exit_carrier(entered: SpanKey) -> Option<LeftCarrier> {
     let left = with_entered(|stack| {
         let at = stack.iter().rposition(|inside| inside.entered == entered)?;
         stack[at].depth -= 1;
@@ -84,6 +114,7 @@ pub(crate) fn exit(entered: SpanKey) -> Option<LeftCarrier> {
         }
 
         let EnteredCarrier { carrier, carried, outside, .. } = stack.remove(at);
+        note_newest(stack);
         JUST_LEFT.set(Some(carrier));
 
         // If another was entered later, it holds this one's request as what was current outside.
