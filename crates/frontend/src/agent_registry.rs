@@ -17,7 +17,7 @@ use crate::departed_agents::DepartedAgents;
 use crate::known_exports::{AgentExports, KnownExports};
 use crate::time_range::TimeRange;
 use crate::wanted_advice::AgentCommand;
-use pivot_advice::{PeerReplies, QueryStatus, WeaveProblem, WithheldMessages};
+use pivot_advice::{NamedCarrier, PeerReplies, QueryStatus, WeaveProblem, WithheldMessages};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tokio::sync::mpsc;
 use tonic::Status;
@@ -116,6 +116,8 @@ pub(crate) struct AgentSession {
     pub(crate) problems: Vec<WeaveProblem>,
     /// How each query fares in it.
     pub(crate) statuses: Vec<QueryStatus>,
+    /// The spans that carry a request there because the frontend has named them.
+    pub(crate) carriers: Vec<NamedCarrier>,
     /// Messages that it sent without baggage.
     pub(crate) withheld: Vec<WithheldMessages>,
     /// How the replies of each peer came.
@@ -276,6 +278,7 @@ impl AgentRegistry {
             woven_ns: known.as_ref().map_or(0, |known| known.woven_ns),
             problems: Vec::new(),
             statuses: Vec::new(),
+            carriers: Vec::new(),
             withheld: Vec::new(),
             peers: Vec::new(),
             losses: known.as_ref().map(|known| known.losses).unwrap_or_default(),

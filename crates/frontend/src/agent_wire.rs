@@ -76,6 +76,7 @@ pub(crate) fn woven_notice(woven: wire::Woven) -> WovenNotice {
             .into_iter()
             .filter_map(|status| from_wire::query_status(status).ok())
             .collect(),
+        carriers: woven.carriers.into_iter().filter_map(from_wire::named_carrier).collect(),
     }
 }
 
@@ -126,6 +127,7 @@ fn desired(wanted: &WantedAdvice) -> wire::Desired {
         everywhere: wanted.woven_everywhere,
         since,
         budgets,
+        carriers: wanted.carriers.iter().map(ToString::to_string).collect(),
         window_ns: wanted.window_ns,
     }
 }

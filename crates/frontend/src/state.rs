@@ -28,7 +28,7 @@ use crate::time_range::TimeRange;
 use crate::unreturned_replies::BareReplies;
 use crate::wanted_advice::{AgentCommand, WantedAdvice};
 use crate::window_groups::WindowGroups;
-use pivot_advice::{QueryId, QueryState};
+use pivot_advice::{CarrierGlob, QueryId, QueryState};
 use pivot_query::Diagnostics;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -56,6 +56,8 @@ pub(crate) struct FrontendState {
     last_number: u32,
     /// All advice that should be woven, with its generation.
     wanted: Arc<WantedAdvice>,
+    /// The spans that carry a request in all processes.
+    pub(crate) carriers: Vec<CarrierGlob>,
     convergence: Convergence,
     /// How long after its end a window waits for agents.
     grace_ns: i64,
@@ -100,6 +102,7 @@ impl FrontendState {
                 generation: now_ns.unsigned_abs() / 1_000_000,
                 ..WantedAdvice::default()
             }),
+            carriers: Vec::new(),
             convergence: Convergence::default(),
             grace_ns: i64::try_from(options.grace.as_nanos()).unwrap_or(i64::MAX),
             keep_frames: options.keep_frames,
@@ -141,6 +144,7 @@ impl FrontendState {
             agent.woven = woven.generation;
             agent.problems = woven.problems;
             agent.statuses = woven.statuses;
+            agent.carriers = woven.carriers;
         }
     }
 
@@ -467,9 +471,19 @@ impl FrontendState {
         }
     }
 
+    /// Names the spans that carry a request in all processes, and tells all agents. Returns those named before.
+    pub(crate) fn set_carriers(&mut self, carriers: Vec<CarrierGlob>) -> Vec<CarrierGlob> {
+        let before = std::mem::replace(&mut self.carriers, carriers);
+        if before != self.carriers {
+            self.weave();
+        }
+        before
+    }
+
     /// Begins a generation with the advice of all active queries, and tells all agents.
     fn weave(&mut self) {
         let mut wanted = WantedAdvice::new(self.generation() + 1, self.convergence.everywhere());
+        wanted.carriers.clone_from(&self.carriers);
         for query in self.active() {
             let definition = &query.definition;
             wanted.add(definition.id, definition.advice_generation, &definition.advice);

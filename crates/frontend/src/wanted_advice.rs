@@ -1,6 +1,6 @@
 //! What the frontend tells agents: the set of advice that should be woven, and what has become of it.
 
-use pivot_advice::{Advice, QueryBudget, QueryId};
+use pivot_advice::{Advice, CarrierGlob, QueryBudget, QueryId};
 use pivot_query::RunSettings;
 use std::sync::Arc;
 
@@ -33,6 +33,8 @@ pub(crate) struct WantedAdvice {
     pub(crate) since: Vec<(QueryId, u64)>,
     /// The budgets that queries ask for in each process; those that ask for nothing are left out.
     pub(crate) budgets: Vec<(QueryId, QueryBudget)>,
+    /// The spans that carry a request in all processes, beside those that a process names itself.
+    pub(crate) carriers: Vec<CarrierGlob>,
     /// The length of the windows to report: those of all queries are multiples of it.
     pub(crate) window_ns: i64,
 }

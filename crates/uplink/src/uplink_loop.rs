@@ -115,6 +115,7 @@ impl UplinkLoop {
         }
 
         pivot_agent::weave(&[]);
+        pivot_agent::set_frontend_carriers(Vec::new());
         stop_carrying();
         pivot_agent::stop_governing();
         self.status.ended();
@@ -272,6 +273,8 @@ impl UplinkLoop {
         let budgets = desired.budgets.into_iter().filter_map(agent_messages::wanted_budget).collect();
         // Before weaving, so that no event of a new query runs without its limits.
         pivot_agent::set_query_budgets(&budgets);
+        // Nor any without the request that its spans carry.
+        pivot_agent::set_frontend_carriers(agent_messages::carriers(&desired.carriers));
         set_carrying(desired.carrying);
         problems.extend(pivot_agent::weave_since(&advice, &since));
         request_generation::set_woven_everywhere(desired.everywhere);
@@ -294,6 +297,7 @@ impl UplinkLoop {
             self.reports.cut();
             self.generation = None;
             pivot_agent::lapse();
+            pivot_agent::set_frontend_carriers(Vec::new());
             stop_carrying();
         }
         expires
