@@ -26,7 +26,7 @@ const PARTS_KEY: u8 = 4 << 3 | 2;
 /// The number of `report` in a `FromAgent`, as a field with a length.
 const REPORT_KEY: u8 = 2 << 3 | 2;
 
-/// What each agent has and reports.
+/// The size of each agent: how much it has and reports.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AgentPlan {
     /// Tracepoints that it exports.
@@ -46,7 +46,8 @@ impl AgentPlan {
             to_wire::exports(&Exports { tracepoint, fields, file, line, module })
         });
         let catalogue = catalogue.collect();
-        wire::Hello { process: "load".into(), host: "host".into(), catalogue, ..Default::default() }
+        let (process, host) = ("load".into(), "host".into());
+        wire::Hello { process, host, catalogue, takes_changes: true, ..Default::default() }
     }
 
     /// Returns the part of a query in each report, encoded as a field of the report.
@@ -104,7 +105,7 @@ fn first_cut(number: u64) -> tokio::time::Instant {
     tokio::time::Instant::now() + Duration::from_nanos(left as u64) + Duration::from_millis(1 + number % 100)
 }
 
-/// What passes between one agent and the frontend.
+/// The traffic between one agent and the frontend.
 struct AgentTraffic<'a> {
     agent: &'a LoadAgent,
     up: mpsc::UnboundedSender<Bytes>,
@@ -115,14 +116,14 @@ struct AgentTraffic<'a> {
 
 impl AgentTraffic<'_> {
     fn hear(&mut self, message: wire::ToAgent) {
-        let Some(to_agent::Kind::Desired(desired)) = message.kind else { return };
-        if let Some(advice) = desired.advice.into_iter().next()
+        let Some(heard) = HeardGeneration::of(message) else { return };
+        if let Some(query) = heard.query
             && self.part.is_none()
         {
-            self.part = Some(self.agent.plan.part(advice.query.unwrap()));
+            self.part = Some(self.agent.plan.part(query));
             self.agent.progress.weave();
         }
-        let woven = wire::Woven { generation: desired.generation, ..Default::default() };
+        let woven = wire::Woven { generation: heard.generation, ..Default::default() };
         self.send(encoded(from_agent::Kind::Woven(woven)));
     }
 
@@ -151,6 +152,29 @@ impl AgentTraffic<'_> {
     fn send(&self, message: Bytes) {
         // A stream that has ended shows when the next message is awaited.
         let _ = self.up.send(message);
+    }
+}
+
+/// The generation that an agent is to weave, as far as it matters here.
+struct HeardGeneration {
+    generation: u64,
+    query: Option<wire::QueryId>,
+}
+
+impl HeardGeneration {
+    /// Returns what a message asks for, as frontends of this version and the one before say it.
+    fn of(message: wire::ToAgent) -> Option<HeardGeneration> {
+        match message.kind? {
+            to_agent::Kind::Desired(wire::Desired { generation, since, .. }) => {
+                Some(HeardGeneration { generation, query: since.first().and_then(|since| since.query) })
+            }
+            to_agent::Kind::Wanted(part) => {
+                let change = wire::WantedChange::decode(part.data).expect("a change in one piece");
+                let query = change.queries.first().and_then(|wanted| wanted.query);
+                Some(HeardGeneration { generation: change.generation, query })
+            }
+            _ => None,
+        }
     }
 }
 

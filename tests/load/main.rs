@@ -39,7 +39,7 @@ const PATIENCE: Duration = Duration::from_secs(900);
 
 const QUERY: &str = "FROM t IN Load.t0 GROUP BY t.key SELECT t.key, COUNT";
 
-/// What one run measured.
+/// The figures of one run.
 struct LoadFigures {
     agents: usize,
     connected: Duration,

@@ -32,7 +32,8 @@ impl PlayedAgent {
         up.unbounded_send(hello).expect("the stream is open");
 
         let client = AgentsClient::connect(url.to_owned()).await.expect("the frontend listens");
-        let mut client = client.max_encoding_message_size(MAX_MESSAGE_BYTES);
+        let client = client.max_encoding_message_size(MAX_MESSAGE_BYTES);
+        let mut client = client.max_decoding_message_size(MAX_MESSAGE_BYTES);
         let down = client.attach(messages).await.expect("a stream").into_inner();
         Self { up, down, reports: 0 }
     }
@@ -68,7 +69,7 @@ impl PlayedAgent {
     }
 
     /// Passes over messages until there is one that is looked for.
-    async fn hear<T>(&mut self, look_for: impl Fn(ToAgent) -> Option<T>) -> T {
+    pub async fn hear<T>(&mut self, look_for: impl Fn(ToAgent) -> Option<T>) -> T {
         loop {
             let message = self.down.message().await.expect("the stream is open").expect("a message");
             if let Some(found) = message.kind.and_then(&look_for) {
@@ -77,7 +78,8 @@ impl PlayedAgent {
         }
     }
 
-    fn send(&self, kind: FromAgent) {
+    /// Sends a message.
+    pub fn send(&self, kind: FromAgent) {
         self.up.unbounded_send(wire::FromAgent { kind: Some(kind) }).expect("the stream is open");
     }
 }

@@ -16,8 +16,10 @@ use crate::announced_exports::AnnouncedExports;
 use crate::departed_agents::DepartedAgents;
 use crate::known_exports::{AgentExports, KnownExports};
 use crate::time_range::TimeRange;
-use crate::wanted_advice::AgentCommand;
-use pivot_advice::{NamedCarrier, PeerReplies, QueryStatus, WeaveProblem, WithheldMessages};
+use crate::wanted_advice::{AgentCommand, WantedForm};
+use crate::wanted_set::WantedSet;
+use pivot_advice::{PeerReplies, QueryStatus, WeaveProblem, WithheldMessages};
+use prost::bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tokio::sync::mpsc;
 use tonic::Status;
@@ -96,6 +98,8 @@ pub(crate) struct AgentIdentity {
     pub(crate) pid: u32,
     pub(crate) build: String,
     pub(crate) labels: HashMap<String, String>,
+    /// How it is told what to weave.
+    pub(crate) wanted_form: WantedForm,
 }
 
 /// One process, while it is connected and for a while after.
@@ -116,8 +120,6 @@ pub(crate) struct AgentSession {
     pub(crate) problems: Vec<WeaveProblem>,
     /// How each query fares in it.
     pub(crate) statuses: Vec<QueryStatus>,
-    /// The spans that carry a request there because the frontend has named them.
-    pub(crate) carriers: Vec<NamedCarrier>,
     /// Messages that it sent without baggage.
     pub(crate) withheld: Vec<WithheldMessages>,
     /// How the replies of each peer came.
@@ -235,9 +237,9 @@ pub(crate) struct AgentRegistry {
     agents: BTreeMap<u64, AgentSession>,
     /// What all of them export.
     pub(crate) exports: KnownExports,
-    /// Those that have gone, by when, and their incarnation.
+    /// The agents that have gone, by when, and their incarnation.
     gone: BTreeSet<(i64, u64)>,
-    /// Those that are no longer listed.
+    /// The agents that are no longer listed.
     departed: DepartedAgents,
     /// The incarnations of those that departed since queries last asked.
     forgotten: Vec<u64>,
@@ -278,7 +280,6 @@ impl AgentRegistry {
             woven_ns: known.as_ref().map_or(0, |known| known.woven_ns),
             problems: Vec::new(),
             statuses: Vec::new(),
-            carriers: Vec::new(),
             withheld: Vec::new(),
             peers: Vec::new(),
             losses: known.as_ref().map(|known| known.losses).unwrap_or_default(),
@@ -395,6 +396,17 @@ impl AgentRegistry {
     /// Returns the newest generation that all connected agents have woven, or `None` without agents.
     pub(crate) fn woven_by_all(&self) -> Option<u64> {
         self.connected().map(|agent| agent.woven).min()
+    }
+
+    /// Tells all connected agents how what they should weave has changed, or all of it to those that take no changes.
+    pub(crate) fn broadcast_wanted(&mut self, wanted: &mut WantedSet, change: &Bytes) {
+        for agent in self.agents.values_mut().filter(|agent| agent.is_connected()) {
+            let command = match agent.identity.wanted_form {
+                WantedForm::Changes => AgentCommand::Change(change.clone()),
+                WantedForm::WholeSet => wanted.whole(WantedForm::WholeSet),
+            };
+            agent.send(command);
+        }
     }
 
     /// Sends a command to all connected agents.

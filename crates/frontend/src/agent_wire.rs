@@ -8,14 +8,16 @@ use crate::agent_report::{AgentLosses, AgentReport, DecodedQueryReport, Reported
 use crate::announced_exports::AnnouncedExports;
 use crate::time_range::TimeRange;
 use crate::unreturned_replies::MAX_TAGS;
-use crate::wanted_advice::{AgentCommand, WantedAdvice};
+use crate::wanted_advice::{AgentCommand, WantedForm, parts};
 use pivot_advice::{Groups, LossCounts, SampledGroups};
-use pivot_protocol::{ProtocolError, from_wire, to_wire, wire};
+use pivot_protocol::{ProtocolError, from_wire, wire};
+use std::sync::Arc;
 
 /// Decodes who an agent is.
 pub(crate) fn identity(hello: wire::Hello) -> AgentIdentity {
-    let wire::Hello { process, host, pid, build, labels, .. } = hello;
-    AgentIdentity { process, host, pid, build, labels }
+    let wire::Hello { process, host, pid, build, labels, takes_changes, .. } = hello;
+    let wanted_form = if takes_changes { WantedForm::Changes } else { WantedForm::WholeSet };
+    AgentIdentity { process, host, pid, build, labels, wanted_form }
 }
 
 /// Decodes tracepoints.
@@ -76,7 +78,6 @@ pub(crate) fn woven_notice(woven: wire::Woven) -> WovenNotice {
             .into_iter()
             .filter_map(|status| from_wire::query_status(status).ok())
             .collect(),
-        carriers: woven.carriers.into_iter().filter_map(from_wire::named_carrier).collect(),
     }
 }
 
@@ -98,36 +99,14 @@ pub(crate) fn losses(lost: wire::Lost) -> AgentLosses {
     }
 }
 
-/// Encodes a command to an agent.
-pub(crate) fn command(command: &AgentCommand) -> wire::ToAgent {
+/// Encodes a command to an agent, which may take several messages.
+pub(crate) fn command(command: AgentCommand) -> Vec<wire::ToAgent> {
     use wire::to_agent::Kind;
-    let kind = match command {
-        AgentCommand::Weave(wanted) => Kind::Desired(desired(wanted)),
-        AgentCommand::Acknowledge(sequence) => Kind::Acknowledged(*sequence),
-        AgentCommand::WovenEverywhere(generation) => Kind::Everywhere(*generation),
+    let kinds = match command {
+        AgentCommand::Weave(desired) => vec![Kind::Desired(Arc::unwrap_or_clone(desired))],
+        AgentCommand::Change(change) => parts(change).into_iter().map(Kind::Wanted).collect(),
+        AgentCommand::Acknowledge(sequence) => vec![Kind::Acknowledged(sequence)],
+        AgentCommand::WovenEverywhere(generation) => vec![Kind::Everywhere(generation)],
     };
-    wire::ToAgent { kind: Some(kind) }
-}
-
-fn desired(wanted: &WantedAdvice) -> wire::Desired {
-    let mut since = Vec::with_capacity(wanted.since.len());
-    for (query, generation) in &wanted.since {
-        since.push(wire::Since { query: Some(to_wire::query_id(*query)), generation: *generation });
-    }
-    let mut budgets = Vec::with_capacity(wanted.budgets.len());
-    for (query, budget) in &wanted.budgets {
-        let budget = Some(to_wire::query_budget(budget));
-        budgets.push(wire::WantedBudget { query: Some(to_wire::query_id(*query)), budget });
-    }
-
-    wire::Desired {
-        generation: wanted.generation,
-        advice: wanted.advice.iter().map(to_wire::advice).collect(),
-        carrying: wanted.needs_baggage,
-        everywhere: wanted.woven_everywhere,
-        since,
-        budgets,
-        carriers: wanted.carriers.iter().map(ToString::to_string).collect(),
-        window_ns: wanted.window_ns,
-    }
+    kinds.into_iter().map(|kind| wire::ToAgent { kind: Some(kind) }).collect()
 }

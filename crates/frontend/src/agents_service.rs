@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! agent    Hello ──▶ Woven ──▶ Report 1 ──▶ Report 2 ──▶ ... ──▶ Goodbye
-//! frontend       ◀── Desired       ◀── Acknowledged 1 ◀── ...
+//! frontend       ◀── Wanted        ◀── Acknowledged 1 ◀── ...
 //! ```
 //!
 //! Here messages are decoded and encoded, outside the lock; what they mean is [`FrontendState`]'s affair.
@@ -13,7 +13,7 @@ use crate::agent_registry::{AgentConnectionId, Outbox, SequenceCheck};
 use crate::agent_wire::{agent_report, command, exports, identity, losses, woven_notice};
 use crate::shared_state::{SharedState, now_ns};
 use crate::wanted_advice::AgentCommand;
-use futures::stream::{BoxStream, StreamExt};
+use futures::stream::{BoxStream, StreamExt, iter};
 use pivot_protocol::wire::{self, agents_server::Agents, from_agent::Kind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,8 +52,16 @@ impl Agents for AgentsService {
         // The response comes before hello: some clients wait for it before they send.
         tokio::spawn(serve(self.shared.clone(), request.into_inner(), outbox));
 
-        let messages = ReceiverStream::new(commands).map(|sent| sent.map(|sent| command(&sent)));
+        let messages = ReceiverStream::new(commands).flat_map(|sent| iter(messages(sent)));
         Ok(Response::new(messages.boxed()))
+    }
+}
+
+/// Returns the messages of a command, or the error that ends the stream.
+fn messages(sent: Result<AgentCommand, Status>) -> Vec<Result<wire::ToAgent, Status>> {
+    match sent {
+        Ok(sent) => command(sent).into_iter().map(Ok).collect(),
+        Err(status) => vec![Err(status)],
     }
 }
 
@@ -133,6 +141,7 @@ fn apply(shared: &SharedState, connection: AgentConnectionId, kind: Option<Kind>
         }
 
         Some(Kind::Lost(lost)) => shared.lock().note_losses(connection, losses(lost), now_ns()),
+        Some(Kind::WantedAgain(_)) => shared.lock().send_wanted(connection, now_ns()),
         Some(Kind::Goodbye(_)) => shared.lock().note_goodbye(connection, now_ns()),
         Some(Kind::Hello(_)) => return Err(Status::invalid_argument("hello was said before")),
         // A message of a later version.

@@ -68,7 +68,7 @@ pub(crate) struct AnnouncedTracepoint {
 #[derive(Debug, Default)]
 pub(crate) struct AnnouncedExports {
     pub(crate) tracepoints: Vec<AnnouncedTracepoint>,
-    /// That of all together.
+    /// The fingerprint of all together.
     pub(crate) fingerprint: ExportsFingerprint,
     pub(crate) size: CatalogueSize,
     /// How many there was no room for.

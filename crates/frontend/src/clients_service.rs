@@ -6,8 +6,8 @@ use crate::frame_stream::FrameStream;
 use crate::kept_frames::FrameSelection;
 use crate::shared_state::{CompileFailure, SharedState, now_ns};
 use crate::state::InstallRefusal;
+use crate::wanted_set::MAX_WANTED_BYTES;
 use futures::stream::{BoxStream, StreamExt, unfold};
-use pivot_advice::CarrierGlob;
 use pivot_protocol::wire::{self, frontend_server::Frontend};
 use pivot_protocol::{ProtocolError, from_wire};
 use pivot_query::{CompileOptions, Diagnostics};
@@ -52,6 +52,7 @@ impl ClientsService {
             let id = state.compile_snapshot().next_id;
             let options = CompileOptions::default();
             let measured = CompiledQuery::new(id, measured.clone(), options, compiled.exports_version);
+            state.check_room(&measured).map_err(refused)?;
             state.install("", measured, now_ns()).number
         };
         let length = Duration::from_nanos(length_ns.unsigned_abs());
@@ -149,29 +150,6 @@ impl Frontend for ClientsService {
         Ok(Response::new(wire::ListTracepointsResponse { tracepoints, agents }))
     }
 
-    async fn set_carriers(
-        &self,
-        request: Request<wire::SetCarriersRequest>,
-    ) -> Reply<wire::SetCarriersResponse> {
-        let globs = request.into_inner().globs;
-        let globs = CarrierGlob::all(globs.iter().map(String::as_str));
-        let globs = globs.map_err(|invalid| Status::invalid_argument(invalid.to_string()))?;
-
-        let before = self.shared.lock().set_carriers(globs);
-        let before = before.iter().map(ToString::to_string).collect();
-        Ok(Response::new(wire::SetCarriersResponse { before }))
-    }
-
-    async fn list_carriers(
-        &self,
-        _: Request<wire::ListCarriersRequest>,
-    ) -> Reply<wire::ListCarriersResponse> {
-        let state = self.shared.lock();
-        let carriers = client_wire::carriers(&state.carriers, &state.registry);
-        let agents = u32::try_from(state.registry.connected().count()).unwrap_or(u32::MAX);
-        Ok(Response::new(wire::ListCarriersResponse { carriers, agents }))
-    }
-
     type ResultsStream = BoxStream<'static, Result<wire::Frame, Status>>;
 
     async fn results(&self, request: Request<wire::ResultsRequest>) -> Reply<Self::ResultsStream> {
@@ -207,6 +185,12 @@ fn refused(refusal: InstallRefusal) -> Status {
         InstallRefusal::NameTaken(name) => {
             Status::already_exists(format!("a query named `{name}` is installed"))
         }
+        InstallRefusal::AdviceTooLarge(bytes) => Status::resource_exhausted(format!(
+            "what agents would be sent of the query takes {} MiB, and that of all queries may take {}: match fewer \
+             tracepoints, shorten its texts, or uninstall others",
+            bytes.div_ceil(1 << 20),
+            MAX_WANTED_BYTES >> 20,
+        )),
     }
 }
 

@@ -15,6 +15,7 @@
 //!
 //! Installed queries are compiled again when the tracepoints of agents change, in the same way, by one task.
 
+use crate::wanted_set::encoded_bytes;
 use pivot_advice::{Advice, QueryId};
 use pivot_query::{Catalog, CompileOptions, Diagnostics, QueryProgram};
 use std::sync::Arc;
@@ -45,6 +46,8 @@ pub(crate) struct CompiledQuery {
     /// The values of its parameters.
     pub(crate) options: CompileOptions,
     pub(crate) advice: Vec<Advice>,
+    /// About how many bytes the advice takes in a message.
+    pub(crate) wire_bytes: usize,
     /// The version of the tracepoints that it was compiled against.
     pub(crate) exports_version: u64,
 }
@@ -58,16 +61,13 @@ impl CompiledQuery {
         exports_version: u64,
     ) -> CompiledQuery {
         let advice = program.advice(id);
-        CompiledQuery { id, program, options, advice, exports_version }
+        let wire_bytes = encoded_bytes(&advice);
+        CompiledQuery { id, program, options, advice, wire_bytes, exports_version }
     }
 
     /// Lowers the program again if another query was installed first and took the id.
     pub(crate) fn with_id(self, id: QueryId) -> CompiledQuery {
-        if self.id == id {
-            self
-        } else {
-            CompiledQuery::new(id, self.program, self.options, self.exports_version)
-        }
+        if self.id == id { self } else { CompiledQuery { id, advice: self.program.advice(id), ..self } }
     }
 }
 

@@ -17,6 +17,7 @@ const DELIVERY_NS: i64 = 1_000_000_000;
 /// The newest generation that all agents have woven for long enough.
 #[derive(Debug, Default)]
 pub(crate) struct Convergence {
+    /// The generation that is woven everywhere; it never falls.
     everywhere: u64,
     /// A newer one that has not been woven for long enough yet.
     candidate: Option<ConvergedGeneration>,
@@ -30,11 +31,6 @@ struct ConvergedGeneration {
 }
 
 impl Convergence {
-    /// Returns the generation that is woven everywhere, and never an older one than before.
-    pub(crate) fn everywhere(&self) -> u64 {
-        self.everywhere
-    }
-
     /// Takes in the generation that all connected agents have woven now. Returns a generation when it
     /// becomes woven everywhere.
     pub(crate) fn observe(&mut self, woven_by_all: Option<u64>, now_ns: i64) -> Option<u64> {
@@ -69,7 +65,7 @@ mod tests {
         assert_eq!(convergence.observe(Some(5), SECOND), None);
         assert_eq!(convergence.observe(Some(5), 2 * SECOND - 1), None);
         assert_eq!(convergence.observe(Some(6), 2 * SECOND), Some(5));
-        assert_eq!(convergence.everywhere(), 5);
+        assert_eq!(convergence.everywhere, 5);
 
         assert_eq!(convergence.observe(Some(6), 3 * SECOND), None);
         assert_eq!(convergence.observe(Some(6), 4 * SECOND), Some(6));
@@ -79,6 +75,6 @@ mod tests {
     fn a_process_that_joins_later_takes_nothing_back() {
         let mut convergence = Convergence { everywhere: 5, candidate: None };
         assert_eq!(convergence.observe(Some(0), 10 * SECOND), None);
-        assert_eq!(convergence.everywhere(), 5);
+        assert_eq!(convergence.everywhere, 5);
     }
 }

@@ -72,7 +72,7 @@ pub(crate) struct InstalledQuery {
 impl InstalledQuery {
     /// Makes a query that nothing has been reported for, to be woven with a generation.
     pub(crate) fn new(name: String, compiled: CompiledQuery, generation: u64, now_ns: i64) -> InstalledQuery {
-        let CompiledQuery { id, program, options, advice, exports_version } = compiled;
+        let CompiledQuery { id, program, options, advice, exports_version, .. } = compiled;
         let shape = program.output.table();
         let unreported = program.output.has_one_row().then(|| {
             let every_ns = program.settings.every_ns.max(1);

@@ -37,7 +37,7 @@ impl ExportedSet {
     }
 }
 
-/// What one agent exports.
+/// The exports of one agent.
 #[derive(Debug, Default)]
 pub(crate) struct AgentExports {
     set: Arc<ExportedSet>,
@@ -83,7 +83,7 @@ struct KnownSet {
 #[derive(Debug, Default)]
 pub(crate) struct KnownExports {
     sets: HashMap<ExportsFingerprint, KnownSet>,
-    /// Those of all sets.
+    /// The tracepoints of all sets.
     declared: HashMap<ExportsFingerprint, Arc<ProgramTracepoint>>,
     index: TracepointIndex,
     catalog: Arc<Catalog>,

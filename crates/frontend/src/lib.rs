@@ -36,7 +36,7 @@
 //!
 //! Reading order, from the doors inwards:
 //! * running: `options`, `server`, `shared_state` (the lock, and what happens outside it)
-//! * agents: `agents_service`, `agent_wire` (wire form), `agent_report`, `agent_registry`, `wanted_advice`
+//! * agents: `agents_service`, `agent_wire` (wire form), `agent_report`, `agent_registry`, `wanted_advice`, `wanted_set`
 //! * catalogue: `announced_exports`, `known_exports`, `program_tracepoint`, `tracepoint_index`, `departed_agents`
 //! * queries: `state`, `compilation`, `convergence`, `installed_query`, `cost_ledger`
 //! * merging: `window_groups`, `windows`, `time_range`, `unreturned_replies`
@@ -76,6 +76,7 @@ mod tracepoint_index;
 mod unify_column;
 mod unreturned_replies;
 mod wanted_advice;
+mod wanted_set;
 mod window_groups;
 mod windows;
 

@@ -117,6 +117,7 @@ impl SharedState {
             let mut state = self.lock();
             if state.is_current(&snapshot) || attempt >= MAX_ATTEMPTS {
                 state.check_installable(name).map_err(CompileFailure::Refused)?;
+                state.check_room(&compiled).map_err(CompileFailure::Refused)?;
                 return Ok(state.install(name, compiled, now_ns()));
             }
             attempt += 1;

@@ -26,9 +26,10 @@ use crate::options::FrontendOptions;
 use crate::select::ResultColumn;
 use crate::time_range::TimeRange;
 use crate::unreturned_replies::BareReplies;
-use crate::wanted_advice::{AgentCommand, WantedAdvice};
+use crate::wanted_advice::AgentCommand;
+use crate::wanted_set::{WantedQuery, WantedSet};
 use crate::window_groups::WindowGroups;
-use pivot_advice::{CarrierGlob, QueryId, QueryState};
+use pivot_advice::{QueryId, QueryState};
 use pivot_query::Diagnostics;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -55,9 +56,7 @@ pub(crate) struct FrontendState {
     /// The number of the query that was installed last.
     last_number: u32,
     /// All advice that should be woven, with its generation.
-    wanted: Arc<WantedAdvice>,
-    /// The spans that carry a request in all processes.
-    pub(crate) carriers: Vec<CarrierGlob>,
+    wanted: WantedSet,
     convergence: Convergence,
     /// How long after its end a window waits for agents.
     grace_ns: i64,
@@ -74,6 +73,8 @@ pub(crate) enum InstallRefusal {
     TooMany,
     /// An active query has this name.
     NameTaken(String),
+    /// Its advice takes so many bytes, and there is no room for them.
+    AdviceTooLarge(usize),
 }
 
 /// The outcome of an install, as the client is told.
@@ -97,12 +98,8 @@ impl FrontendState {
             // Without randomness there is still the time.
             frontend: getrandom::u32().unwrap_or(now_ns as u32),
             last_number: 0,
-            wanted: Arc::new(WantedAdvice {
-                // From the time, so that generations rise across restarts too.
-                generation: now_ns.unsigned_abs() / 1_000_000,
-                ..WantedAdvice::default()
-            }),
-            carriers: Vec::new(),
+            // From the time, so that generations rise across restarts too.
+            wanted: WantedSet::new(now_ns.unsigned_abs() / 1_000_000),
             convergence: Convergence::default(),
             grace_ns: i64::try_from(options.grace.as_nanos()).unwrap_or(i64::MAX),
             keep_frames: options.keep_frames,
@@ -125,14 +122,18 @@ impl FrontendState {
     ) -> AgentConnectionId {
         let version = self.exports_version();
         let connection = self.registry.connect(incarnation, identity, exports, outbox, now_ns);
-        let wanted = AgentCommand::Weave(self.wanted.clone());
-        if let Some(agent) = self.registry.agent_of(connection) {
-            agent.send(wanted);
-        }
+        self.send_wanted(connection, now_ns);
 
         // The agent weaves what there is; what its tracepoints change comes as another generation.
         self.recompile_if_newer(version);
         connection
+    }
+
+    /// Tells an agent all that it should weave: when it connects, and when it has lost track of changes.
+    pub(crate) fn send_wanted(&mut self, connection: AgentConnectionId, now_ns: i64) {
+        if let Some(agent) = self.registry.heard_from(connection, now_ns) {
+            agent.send(self.wanted.whole(agent.identity.wanted_form));
+        }
     }
 
     /// Notes what an agent has woven.
@@ -144,7 +145,6 @@ impl FrontendState {
             agent.woven = woven.generation;
             agent.problems = woven.problems;
             agent.statuses = woven.statuses;
-            agent.carriers = woven.carriers;
         }
     }
 
@@ -288,6 +288,14 @@ impl FrontendState {
         Ok(())
     }
 
+    /// Checks whether there is room for the advice of a query among that of all others.
+    pub(crate) fn check_room(&self, compiled: &CompiledQuery) -> Result<(), InstallRefusal> {
+        match self.wanted.has_room(compiled.id, compiled.wire_bytes) {
+            true => Ok(()),
+            false => Err(InstallRefusal::AdviceTooLarge(compiled.wire_bytes)),
+        }
+    }
+
     /// Forgets the query that finished first if there is no room for another one. Returns whether there is.
     fn make_room(&mut self) -> bool {
         if self.queries.len() >= MAX_QUERIES {
@@ -374,7 +382,7 @@ impl FrontendState {
 
     /// Returns the generation that is to be woven.
     fn generation(&self) -> u64 {
-        self.wanted.generation
+        self.wanted.generation()
     }
 
     /// Whether an agent that has woven a generation has woven all that it should. Not while queries are
@@ -415,7 +423,7 @@ impl FrontendState {
         let woven_by_all = self.registry.woven_by_all();
         if let Some(generation) = self.convergence.observe(woven_by_all, now_ns) {
             // Agents that connect later learn it together with the advice.
-            Arc::make_mut(&mut self.wanted).woven_everywhere = generation;
+            self.wanted.set_woven_everywhere(generation);
             self.registry.broadcast(&AgentCommand::WovenEverywhere(generation));
         }
     }
@@ -461,8 +469,10 @@ impl FrontendState {
             // It may have been removed meanwhile.
             let query = self.queries.get_mut(&id.number).filter(|query| query.is_active());
             match (query, compiled) {
-                (Some(query), Some(compiled)) => has_changed |= query.replace(compiled, generation),
-                (Some(query), None) => query.keep_as_it_is(exports_version),
+                (Some(query), Some(compiled)) if self.wanted.has_room(id, compiled.wire_bytes) => {
+                    has_changed |= query.replace(compiled, generation);
+                }
+                (Some(query), _) => query.keep_as_it_is(exports_version),
                 (None, _) => {}
             }
         }
@@ -471,27 +481,16 @@ impl FrontendState {
         }
     }
 
-    /// Names the spans that carry a request in all processes, and tells all agents. Returns those named before.
-    pub(crate) fn set_carriers(&mut self, carriers: Vec<CarrierGlob>) -> Vec<CarrierGlob> {
-        let before = std::mem::replace(&mut self.carriers, carriers);
-        if before != self.carriers {
-            self.weave();
-        }
-        before
-    }
-
     /// Begins a generation with the advice of all active queries, and tells all agents.
     fn weave(&mut self) {
-        let mut wanted = WantedAdvice::new(self.generation() + 1, self.convergence.everywhere());
-        wanted.carriers.clone_from(&self.carriers);
-        for query in self.active() {
-            let definition = &query.definition;
-            wanted.add(definition.id, definition.advice_generation, &definition.advice);
-            wanted.run_with(definition.id, &definition.program.settings);
-        }
-
-        self.wanted = Arc::new(wanted);
-        self.registry.broadcast(&AgentCommand::Weave(self.wanted.clone()));
+        let active = self.queries.values().filter(|query| query.is_active());
+        let change = self.wanted.update(active.map(|query| WantedQuery {
+            id: query.definition.id,
+            since: query.definition.advice_generation,
+            advice: &query.definition.advice,
+            settings: &query.definition.program.settings,
+        }));
+        self.registry.broadcast_wanted(&mut self.wanted, &change);
     }
 }
 

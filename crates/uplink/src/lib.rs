@@ -38,6 +38,7 @@ pub mod uplink;
 mod uplink_command;
 mod uplink_loop;
 pub mod uplink_status;
+mod wanted_set;
 mod window_reporter;
 
 pub use config::Config;

@@ -2,7 +2,7 @@
 
 use crate::agent_messages;
 use crate::connection::Connection;
-use pivot_advice::{NamedCarrier, QueryStatus, WeaveProblem};
+use pivot_advice::{QueryStatus, WeaveProblem};
 use pivot_protocol::{to_wire, wire};
 use wire::from_agent;
 
@@ -14,7 +14,6 @@ pub(crate) struct SentState {
     /// Why parts of that generation are not woven.
     problems: Vec<WeaveProblem>,
     statuses: Vec<QueryStatus>,
-    carriers: Vec<NamedCarrier>,
     lost: wire::Lost,
     /// How many tracepoints had registered when the catalogue was sent.
     registered: usize,
@@ -35,10 +34,10 @@ impl SentState {
     ) {
         self.generation = Some(generation);
         self.problems = problems;
-        self.send_statuses(connection, pivot_agent::statuses(), pivot_agent::frontend_carriers());
+        self.send_statuses(connection, pivot_agent::statuses());
     }
 
-    /// Sends what has changed since it was sent last: tracepoints, losses, statuses and carriers.
+    /// Sends what has changed since it was sent last: tracepoints, losses and statuses.
     pub(crate) fn send_changes(&mut self, connection: &Connection) {
         let registered = pivot_agent::registered_count();
         if registered > self.registered {
@@ -54,26 +53,20 @@ impl SentState {
             connection.send(from_agent::Kind::Lost(lost));
         }
 
-        let (statuses, carriers) = (pivot_agent::statuses(), pivot_agent::frontend_carriers());
-        if statuses != self.statuses || carriers != self.carriers {
-            self.send_statuses(connection, statuses, carriers);
+        let statuses = pivot_agent::statuses();
+        if statuses != self.statuses {
+            self.send_statuses(connection, statuses);
         }
     }
 
-    /// Sends statuses and carriers with the generation they belong to; nothing before the first generation.
-    fn send_statuses(
-        &mut self,
-        connection: &Connection,
-        statuses: Vec<QueryStatus>,
-        carriers: Vec<NamedCarrier>,
-    ) {
+    /// Sends the statuses with the generation they belong to; nothing before the first generation.
+    fn send_statuses(&mut self, connection: &Connection, statuses: Vec<QueryStatus>) {
         let Some(generation) = self.generation else { return };
         connection.send(from_agent::Kind::Woven(wire::Woven {
             generation,
             problems: self.problems.iter().map(to_wire::weave_problem).collect(),
             statuses: statuses.iter().map(to_wire::query_status).collect(),
-            carriers: carriers.iter().map(to_wire::named_carrier).collect(),
         }));
-        (self.statuses, self.carriers) = (statuses, carriers);
+        self.statuses = statuses;
     }
 }

@@ -13,7 +13,7 @@
 //! In both states windows go on and the kill switch is looked at. A process that leaves while connecting ends
 //! with the next failed attempt, or at once if the handle is gone.
 //!
-//! A `Desired` of the frontend is applied in this order: weave, then cut and report what unwoven queries had
+//! What a frontend wants is applied in this order: weave, then cut and report what unwoven queries had
 //! left, then say what is woven. So when a frontend hears that a query is unwoven, it has all of its rows.
 //!
 //! Installed queries are leases: a frontend that is not heard from for [`Config::lease`] loses them all.
@@ -27,10 +27,11 @@ use crate::sent_state::SentState;
 use crate::silence;
 use crate::uplink_command::{UplinkCommand, WovenSignal};
 use crate::uplink_status::StatusBoard;
+use crate::wanted_set::{WantedGeneration, WantedOutcome, WantedSet};
 use crate::window_reporter::WindowReporter;
-use pivot_advice::{Advice, WeaveProblem};
+use pivot_advice::WeaveProblem;
 use pivot_baggage::{request_generation, set_carrying};
-use pivot_protocol::{from_wire, wire};
+use pivot_protocol::wire;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
@@ -43,7 +44,7 @@ use wire::{from_agent, to_agent};
 pub(crate) struct UplinkLoop {
     config: Config,
     endpoint: Endpoint,
-    /// Raised when the first `Desired` has been woven.
+    /// Raised when the first set of advice has been woven.
     woven: Arc<WovenSignal>,
     status: Arc<StatusBoard>,
     /// Random for each start of the process: with it, sequence numbers of reports are unique.
@@ -61,6 +62,8 @@ pub(crate) struct UplinkLoop {
     /// Why advice of that generation is not woven, while the frontend has still to be told that the rest is.
     untold_problems: Option<Vec<WeaveProblem>>,
     sent: SentState,
+    /// What is woven, as the frontend of this connection has told it by changes.
+    wanted: WantedSet,
     retry: RetryPauses,
 }
 
@@ -90,6 +93,7 @@ impl UplinkLoop {
             generation: None,
             untold_problems: None,
             sent: SentState::default(),
+            wanted: WantedSet::default(),
             retry: RetryPauses::new(),
             config,
         }
@@ -110,12 +114,12 @@ impl UplinkLoop {
             self.reports.reporter.disconnected();
             // The next connection begins with what the frontend wants then.
             self.untold_problems = None;
+            self.wanted.clear();
             // What the frontend wants from now on is not heard here, so requests have to say so.
             set_carrying(!self.leaving);
         }
 
         pivot_agent::weave(&[]);
-        pivot_agent::set_frontend_carriers(Vec::new());
         stop_carrying();
         pivot_agent::stop_governing();
         self.status.ended();
@@ -255,35 +259,37 @@ impl UplinkLoop {
                 }
             }
             // A process that leaves has unwoven everything and must not weave again.
-            Some(to_agent::Kind::Desired(desired)) if !self.leaving => self.weave(desired, connection),
+            Some(to_agent::Kind::Desired(desired)) if !self.leaving => self.weave(desired.into(), connection),
+            Some(to_agent::Kind::Wanted(part)) if !self.leaving => match self.wanted.take_in(part) {
+                WantedOutcome::Weave(wanted) => self.weave(wanted, connection),
+                WantedOutcome::Mismatch => {
+                    connection.send(from_agent::Kind::WantedAgain(wire::WantedAgain {}));
+                }
+                WantedOutcome::Nothing => {}
+            },
             Some(to_agent::Kind::Everywhere(generation)) => {
                 request_generation::set_woven_everywhere(generation)
             }
-            Some(to_agent::Kind::Desired(_)) | None => {}
+            Some(to_agent::Kind::Desired(_) | to_agent::Kind::Wanted(_)) | None => {}
         }
     }
 
-    /// Weaves what the frontend desires and reports that it is woven.
-    fn weave(&mut self, desired: wire::Desired, connection: &Connection) {
-        let (advice, mut problems) = decode_advice(desired.advice);
-
+    /// Weaves what the frontend wants and reports that it is woven.
+    fn weave(&mut self, wanted: WantedGeneration, connection: &Connection) {
         // A query that was suspended until now is reported as such before its status changes.
         self.reports.cut();
-        let since = desired.since.into_iter().filter_map(agent_messages::since).collect();
-        let budgets = desired.budgets.into_iter().filter_map(agent_messages::wanted_budget).collect();
         // Before weaving, so that no event of a new query runs without its limits.
-        pivot_agent::set_query_budgets(&budgets);
-        // Nor any without the request that its spans carry.
-        pivot_agent::set_frontend_carriers(agent_messages::carriers(&desired.carriers));
-        set_carrying(desired.carrying);
-        problems.extend(pivot_agent::weave_since(&advice, &since));
-        request_generation::set_woven_everywhere(desired.everywhere);
-        self.generation = Some(desired.generation);
+        pivot_agent::set_query_budgets(&wanted.budgets);
+        set_carrying(wanted.carrying);
+        let mut problems = wanted.problems;
+        problems.extend(pivot_agent::weave_since(&wanted.advice, &wanted.since));
+        request_generation::set_woven_everywhere(wanted.everywhere);
+        self.generation = Some(wanted.generation);
         self.publish_generation();
 
         // The rows of unwoven queries have to be with the frontend before it hears that they are unwoven.
         self.reports.cut();
-        self.reports.set_window(desired.window_ns);
+        self.reports.set_window(wanted.window_ns);
         self.untold_problems = Some(problems);
         self.send_reports(connection);
         self.woven.raise();
@@ -297,7 +303,6 @@ impl UplinkLoop {
             self.reports.cut();
             self.generation = None;
             pivot_agent::lapse();
-            pivot_agent::set_frontend_carriers(Vec::new());
             stop_carrying();
         }
         expires
@@ -341,25 +346,6 @@ impl UplinkLoop {
             self.sent.send_woven(connection, generation, problems);
         }
     }
-}
-
-/// Returns the advice that decodes, and a problem for each that does not.
-fn decode_advice(encoded: Vec<wire::Advice>) -> (Vec<Advice>, Vec<WeaveProblem>) {
-    let (mut advice, mut problems) = (Vec::new(), Vec::new());
-    for encoded in encoded {
-        // Taken before the advice is decoded, to name it if that fails.
-        let (query, tracepoint) = (from_wire::query_id(encoded.query), encoded.tracepoint.clone());
-        match (from_wire::advice(encoded), query) {
-            (Ok(decoded), _) => advice.push(decoded),
-            (Err(error), Ok(query)) => {
-                problems.push(WeaveProblem { query, tracepoint, message: error.to_string() });
-            }
-            // An advice without a query is of nobody who could be told.
-            (Err(_), Err(_)) => {}
-        }
-    }
-
-    (advice, problems)
 }
 
 /// From now on requests of this process carry no baggage, and count as having met no advice here.

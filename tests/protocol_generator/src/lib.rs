@@ -23,6 +23,8 @@ pub fn checked_in() -> PathBuf {
 pub fn generate(folder: &Path) -> Result<String, Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
     let descriptors = protox::compile(FILES, [root])?;
-    tonic_prost_build::configure().out_dir(folder).compile_fds(descriptors)?;
+    // One buffer is shared by the messages to all agents.
+    let shared = ".pivot.v1.WantedPart.data";
+    tonic_prost_build::configure().bytes(shared).out_dir(folder).compile_fds(descriptors)?;
     Ok(fs::read_to_string(folder.join("pivot.v1.rs"))?)
 }

@@ -101,8 +101,7 @@ impl<F: FnMut(JoinedRow<'_>)> CompiledJoinProgress<'_, F> {
     }
 }
 
-/// Returns the rows that several instances of a bag have together. Counts it if some are missing, and counts the rows if
-/// they were chosen while some may have been.
+/// Returns the rows that several instances of a bag have together, and counts it if some are missing.
 #[cold]
 #[inline(never)]
 pub(crate) fn unpack_merged<'a>(
@@ -112,12 +111,6 @@ pub(crate) fn unpack_merged<'a>(
 ) -> Option<Cow<'a, Groups>> {
     let merged = baggage.unpack(bag);
     // Asked afterwards: bytes that cannot be read are found out when they are unpacked.
-    let is_incomplete = baggage.is_incomplete(bag);
-    loss.truncated = loss.truncated.saturating_add(u64::from(is_incomplete));
-
-    if let Some(chosen) = merged.as_deref().filter(|_| baggage.has_doubtful_choice(bag)) {
-        let kept = if is_incomplete { &mut loss.uncertain } else { &mut loss.undecided };
-        *kept = kept.saturating_add(chosen.rows());
-    }
+    loss.truncated = loss.truncated.saturating_add(u64::from(baggage.is_incomplete(bag)));
     merged
 }

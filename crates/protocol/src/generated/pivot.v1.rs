@@ -506,7 +506,7 @@ impl Match {
 /// A message of an agent.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct FromAgent {
-    #[prost(oneof = "from_agent::Kind", tags = "1, 2, 3, 4, 5, 6")]
+    #[prost(oneof = "from_agent::Kind", tags = "1, 2, 3, 4, 5, 6, 7")]
     pub kind: ::core::option::Option<from_agent::Kind>,
 }
 /// Nested message and enum types in `FromAgent`.
@@ -526,18 +526,21 @@ pub mod from_agent {
         /// Sent again whenever it has changed.
         #[prost(message, tag = "6")]
         Lost(super::Lost),
+        #[prost(message, tag = "7")]
+        WantedAgain(super::WantedAgain),
     }
 }
 /// A message of a frontend.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ToAgent {
-    #[prost(oneof = "to_agent::Kind", tags = "1, 2, 3")]
+    #[prost(oneof = "to_agent::Kind", tags = "1, 2, 3, 4")]
     pub kind: ::core::option::Option<to_agent::Kind>,
 }
 /// Nested message and enum types in `ToAgent`.
 pub mod to_agent {
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Kind {
+        /// To agents that do not take changes.
         #[prost(message, tag = "1")]
         Desired(super::Desired),
         /// Every report up to this sequence has been merged.
@@ -546,6 +549,9 @@ pub mod to_agent {
         /// All agents have woven this generation.
         #[prost(uint64, tag = "3")]
         Everywhere(u64),
+        /// To agents that take changes, instead of Desired.
+        #[prost(message, tag = "4")]
+        Wanted(super::WantedPart),
     }
 }
 /// Introduces an agent.
@@ -570,9 +576,12 @@ pub struct Hello {
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
-    /// The tracepoints known so far.
+    /// The tracepoints known so far, or the first of many: Exported has the others.
     #[prost(message, repeated, tag = "7")]
     pub catalogue: ::prost::alloc::vec::Vec<Exports>,
+    /// Whether the agent takes WantedPart in place of Desired.
+    #[prost(bool, tag = "8")]
+    pub takes_changes: bool,
 }
 /// Tracepoints that became known after Hello.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -604,6 +613,66 @@ pub struct Field {
     #[prost(uint32, tag = "2")]
     pub r#type: u32,
 }
+/// A piece of an encoded WantedChange, which may be larger than a message. Pieces come in order, with no other piece in
+/// between.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WantedPart {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub data: ::prost::bytes::Bytes,
+    /// Whether another piece of the same change follows.
+    #[prost(bool, tag = "2")]
+    pub more: bool,
+}
+/// What is different in the set of all advice that should be woven. The agent makes it so and answers with Woven.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct WantedChange {
+    /// Number of the set of advice that results; it rises with every change at this frontend.
+    #[prost(uint64, tag = "1")]
+    pub generation: u64,
+    /// Whether the agent begins with an empty set, so that this is all. The first change of a connection is.
+    #[prost(bool, tag = "2")]
+    pub whole: bool,
+    /// Queries that should no longer be woven.
+    #[prost(message, repeated, tag = "3")]
+    pub removed: ::prost::alloc::vec::Vec<QueryId>,
+    /// Queries that are new, or that have other advice than before.
+    #[prost(message, repeated, tag = "4")]
+    pub queries: ::prost::alloc::vec::Vec<WantedQuery>,
+    /// Whether any query packs, in any process: only then does baggage travel.
+    #[prost(bool, tag = "5")]
+    pub carrying: bool,
+    /// The generation that all agents have woven. Requests begin with it.
+    #[prost(uint64, tag = "6")]
+    pub everywhere: u64,
+    /// The length of the windows to report, of which those of all queries are multiples; 0 means a second.
+    #[prost(int64, tag = "7")]
+    pub window_ns: i64,
+    /// The sum of the digests of all queries in the set that results, modulo 2^64. If an agent's set has another one, it
+    /// weaves nothing new and asks for the whole set.
+    #[prost(fixed64, tag = "8")]
+    pub digest: u64,
+}
+/// All that is wanted of one query.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct WantedQuery {
+    #[prost(message, optional, tag = "1")]
+    pub query: ::core::option::Option<QueryId>,
+    #[prost(message, repeated, tag = "2")]
+    pub advice: ::prost::alloc::vec::Vec<Advice>,
+    /// The generation that brought the advice as it is. In a request of an earlier one, events may have passed before the
+    /// query was woven.
+    #[prost(uint64, tag = "3")]
+    pub since: u64,
+    /// What the query asks to take in each process; absent if it asks for nothing.
+    #[prost(message, optional, tag = "4")]
+    pub budget: ::core::option::Option<QueryBudget>,
+    /// Tells what is wanted of the query from what was wanted before. The frontend chooses it.
+    #[prost(fixed64, tag = "5")]
+    pub digest: u64,
+}
+/// Asks for the whole set of advice: the agent's set is not what a change says.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WantedAgain {}
 /// All that should be woven now. The agent makes it so and answers with Woven.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Desired {
@@ -624,10 +693,6 @@ pub struct Desired {
     /// What queries ask to take in each process; none for those that ask for nothing. Agents that do not know budgets ignore it.
     #[prost(message, repeated, tag = "6")]
     pub budgets: ::prost::alloc::vec::Vec<WantedBudget>,
-    /// Globs over `target::name`: spans of `tracing` that carry a request in all processes, beside those that a process names
-    /// itself. Agents that do not know them name none in Woven.
-    #[prost(string, repeated, tag = "7")]
-    pub carriers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// The length of the windows to report, of which those of all queries are multiples; 0 means a second.
     #[prost(int64, tag = "15")]
     pub window_ns: i64,
@@ -671,18 +736,6 @@ pub struct Woven {
     pub problems: ::prost::alloc::vec::Vec<Problem>,
     #[prost(message, repeated, tag = "3")]
     pub statuses: ::prost::alloc::vec::Vec<QueryStatus>,
-    /// The globs of Desired that hold.
-    #[prost(message, repeated, tag = "4")]
-    pub carriers: ::prost::alloc::vec::Vec<NamedCarrier>,
-}
-/// A glob over the names of spans that carry a request, as one process knows it.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct NamedCarrier {
-    #[prost(string, tag = "1")]
-    pub glob: ::prost::alloc::string::String,
-    /// The spans of the process that it matches, as `target::name`; few, and only those that were reached.
-    #[prost(string, repeated, tag = "2")]
-    pub spans: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// Whether and how a query runs in one process.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1903,40 +1956,6 @@ pub mod agent {
         }
     }
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct SetCarriersRequest {
-    /// Globs over `target::name`; none has no span carry a request but those that processes name themselves.
-    #[prost(string, repeated, tag = "1")]
-    pub globs: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-}
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct SetCarriersResponse {
-    /// The globs that held before.
-    #[prost(string, repeated, tag = "1")]
-    pub before: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-}
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ListCarriersRequest {}
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct ListCarriersResponse {
-    #[prost(message, repeated, tag = "1")]
-    pub carriers: ::prost::alloc::vec::Vec<Carrier>,
-    /// Connected agents.
-    #[prost(uint32, tag = "2")]
-    pub agents: u32,
-}
-/// A glob over the names of spans that carry a request.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Carrier {
-    #[prost(string, tag = "1")]
-    pub glob: ::prost::alloc::string::String,
-    /// Connected agents that have said that it holds.
-    #[prost(uint32, tag = "2")]
-    pub agents: u32,
-    /// The spans that it matches in any of them, as `target::name`; few.
-    #[prost(string, repeated, tag = "3")]
-    pub spans: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListTracepointsRequest {}
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -2363,56 +2382,6 @@ pub mod frontend_client {
                 .insert(GrpcMethod::new("pivot.v1.Frontend", "ListTracepoints"));
             self.inner.unary(req, path, codec).await
         }
-        /// Names spans that carry a request in all processes, in the place of those named before.
-        pub async fn set_carriers(
-            &mut self,
-            request: impl tonic::IntoRequest<super::SetCarriersRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::SetCarriersResponse>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/pivot.v1.Frontend/SetCarriers",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("pivot.v1.Frontend", "SetCarriers"));
-            self.inner.unary(req, path, codec).await
-        }
-        /// Lists the spans that are named so.
-        pub async fn list_carriers(
-            &mut self,
-            request: impl tonic::IntoRequest<super::ListCarriersRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ListCarriersResponse>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/pivot.v1.Frontend/ListCarriers",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("pivot.v1.Frontend", "ListCarriers"));
-            self.inner.unary(req, path, codec).await
-        }
         /// Streams the result frames of one query: first the kept ones after `after_sequence`, then each as it
         /// comes. Ends after the last frame of a query that is uninstalled.
         pub async fn results(
@@ -2493,22 +2462,6 @@ pub mod frontend_server {
             request: tonic::Request<super::ListTracepointsRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ListTracepointsResponse>,
-            tonic::Status,
-        >;
-        /// Names spans that carry a request in all processes, in the place of those named before.
-        async fn set_carriers(
-            &self,
-            request: tonic::Request<super::SetCarriersRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::SetCarriersResponse>,
-            tonic::Status,
-        >;
-        /// Lists the spans that are named so.
-        async fn list_carriers(
-            &self,
-            request: tonic::Request<super::ListCarriersRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ListCarriersResponse>,
             tonic::Status,
         >;
         /// Server streaming response type for the Results method.
@@ -2851,96 +2804,6 @@ pub mod frontend_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListTracepointsSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.unary(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                "/pivot.v1.Frontend/SetCarriers" => {
-                    #[allow(non_camel_case_types)]
-                    struct SetCarriersSvc<T: Frontend>(pub Arc<T>);
-                    impl<
-                        T: Frontend,
-                    > tonic::server::UnaryService<super::SetCarriersRequest>
-                    for SetCarriersSvc<T> {
-                        type Response = super::SetCarriersResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::SetCarriersRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as Frontend>::set_carriers(&inner, request).await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = SetCarriersSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.unary(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                "/pivot.v1.Frontend/ListCarriers" => {
-                    #[allow(non_camel_case_types)]
-                    struct ListCarriersSvc<T: Frontend>(pub Arc<T>);
-                    impl<
-                        T: Frontend,
-                    > tonic::server::UnaryService<super::ListCarriersRequest>
-                    for ListCarriersSvc<T> {
-                        type Response = super::ListCarriersResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::ListCarriersRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as Frontend>::list_carriers(&inner, request).await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = ListCarriersSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -119,7 +119,6 @@ impl<'t> WrittenQuery<'t> {
             } else if self.is(at, ")") {
                 depth = depth.checked_sub(1)?;
             }
-
             if depth == 0 {
                 return Some(at);
             }
@@ -136,7 +135,6 @@ impl<'t> WrittenQuery<'t> {
             } else if self.is(at, "(") {
                 depth = depth.checked_sub(1)?;
             }
-
             if depth == 0 {
                 return Some(at);
             }
@@ -235,11 +233,9 @@ impl<'t> WrittenQuery<'t> {
         let mut at = query.start;
 
         while at < query.end {
-            let before = at.checked_sub(1).map(|before| &self.tokens[before]);
-            let is_part =
-                before.is_some_and(|before| before.is_name_separator() || before.begins_parameter());
+            let is_member = at > 0 && self.tokens[at - 1].is_name_separator();
             if depth == 0
-                && !is_part
+                && !is_member
                 && let Some((kind, length)) = clause_at(&self.tokens[at..query.end])
             {
                 if let Some(before) = clauses.last_mut() {
