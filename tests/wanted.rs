@@ -74,7 +74,7 @@ async fn advice_of_megabytes_comes_in_pieces_and_too_much_of_it_is_refused() {
     next_change(&mut agent).await;
     old.weave().await;
 
-    let text = format!("FROM t IN Large.** WHERE t.x = '{}' SELECT COUNT", "x".repeat(60_000));
+    let text = format!("FROM t IN Large.** WHERE t.x = '{}' SELECT COUNT", "x".repeat(30_000));
     let mut installed = 0;
     let refused = loop {
         let request = wire::InstallRequest { text: text.clone(), ..Default::default() };
@@ -86,7 +86,7 @@ async fn advice_of_megabytes_comes_in_pieces_and_too_much_of_it_is_refused() {
             Err(status) => break status,
         }
         installed += 1;
-        assert!(installed < 20, "each takes 4 MB, and the limit is 32 MiB");
+        assert!(installed < 30, "each takes 2 MB, and the limit is 32 MiB");
     };
     assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
     assert!(refused.message().contains("match fewer tracepoints"), "{refused}");
