@@ -6,10 +6,14 @@ use crate::config::Config;
 use pivot_advice::{Exports, QueryBudget, QueryId};
 use pivot_agent::Report;
 use pivot_baggage::reply_ledger;
-use pivot_protocol::{from_wire, to_wire, wire};
+use pivot_protocol::{MAX_MESSAGE_BYTES, from_wire, to_wire, wire};
+use prost::Message;
 
-/// Returns the introduction of this process, with its catalogue of tracepoints.
-pub(crate) fn hello(config: &Config, incarnation: u64) -> wire::Hello {
+/// The most bytes of a report, so that the message around it has room.
+const MAX_REPORT_MESSAGE_BYTES: usize = MAX_MESSAGE_BYTES - 1024;
+
+/// Returns the introduction of this process, with tracepoints.
+pub(crate) fn hello(config: &Config, incarnation: u64, catalogue: &[Exports]) -> wire::Hello {
     wire::Hello {
         incarnation,
         process: config.process.clone(),
@@ -17,7 +21,7 @@ pub(crate) fn hello(config: &Config, incarnation: u64) -> wire::Hello {
         pid: std::process::id(),
         build: config.build.clone(),
         labels: config.labels.clone().into_iter().collect(),
-        catalogue: pivot_agent::catalogue().iter().map(to_wire::exports).collect(),
+        catalogue: catalogue.iter().map(to_wire::exports).collect(),
         takes_changes: true,
     }
 }
@@ -54,8 +58,34 @@ pub(crate) fn lost() -> wire::Lost {
     }
 }
 
-/// Returns a report of one window.
+/// Returns a report of one window. What a frontend could not take, it is not sent: rows are counted as lost rather than
+/// stand before all later ones for ever.
 pub(crate) fn report(report: &Report) -> wire::Report {
+    report_within(report, MAX_REPORT_MESSAGE_BYTES)
+}
+
+fn report_within(report: &Report, most: usize) -> wire::Report {
+    let mut message = whole_report(report);
+    if message.encoded_len() > most {
+        drop_rows(&mut message, report);
+    }
+    message
+}
+
+/// Leaves all groups of a report out, and counts their rows as dropped.
+fn drop_rows(message: &mut wire::Report, report: &Report) {
+    for (part, known) in message.parts.iter_mut().zip(report.parts.values()) {
+        let tables = [&known.groups, &known.sampled.groups, &known.other];
+        let rows =
+            tables.into_iter().flatten().fold(0_u64, |sum, groups| sum.saturating_add(groups.row_count()));
+
+        (part.groups, part.sampled, part.other) = (Vec::new(), Vec::new(), Vec::new());
+        let loss = part.loss.get_or_insert_default();
+        loss.dropped = loss.dropped.saturating_add(rows);
+    }
+}
+
+fn whole_report(report: &Report) -> wire::Report {
     let parts = report.parts.iter().map(|(query, part)| wire::Part {
         query: Some(to_wire::query_id(*query)),
         groups: part.groups.as_ref().map(to_wire::groups).unwrap_or_default(),
@@ -85,5 +115,36 @@ pub(crate) fn report(report: &Report) -> wire::Report {
         held_back: pivot_baggage::withheld_messages().iter().map(to_wire::withheld_messages).collect(),
         peers: reply_ledger::peer_replies().iter().map(to_wire::peer_replies).collect(),
         bare: bare.map(|(tag, peer)| wire::BareReply { tag, peer }).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pivot_advice::{Groups, Value};
+    use pivot_agent::QueryReport;
+
+    #[test]
+    fn a_report_that_no_message_takes_says_how_many_rows_it_lacks() {
+        let mut groups = Groups::new(1, &[]);
+        groups.entry(&[Value::str("x".repeat(1_000))]).n = 7;
+        let mut part = QueryReport::empty();
+        (part.groups, part.emitted) = (Some(groups), 7);
+        let report = Report {
+            sequence: 1,
+            window_start_ns: 0,
+            window_end_ns: 1,
+            watermark_ns: 1,
+            delay_ns: 0,
+            cut_ns: 1,
+            parts: [(QueryId::new(1, 1), part)].into(),
+        };
+
+        let whole = report_within(&report, 2_000);
+        assert!(!whole.parts[0].groups.is_empty());
+        let cut = report_within(&report, 500);
+        assert!(cut.encoded_len() <= 500 && cut.parts[0].groups.is_empty());
+        let dropped = cut.parts[0].loss.as_ref().map_or(0, |loss| loss.dropped);
+        assert_eq!((cut.parts[0].emitted, dropped), (7, 7));
     }
 }

@@ -2,9 +2,12 @@
 
 use crate::agent_messages;
 use crate::connection::Connection;
-use pivot_advice::{QueryStatus, WeaveProblem};
+use pivot_advice::{Exports, QueryStatus, WeaveProblem};
 use pivot_protocol::{to_wire, wire};
 use wire::from_agent;
+
+/// The most tracepoints in one message: far fewer bytes than a message may have, unless their names are very long.
+const MAX_EXPORTED: usize = 5_000;
 
 /// The state that was sent last on the current connection. A new connection begins with an empty one.
 #[derive(Debug, Default)]
@@ -20,9 +23,19 @@ pub(crate) struct SentState {
 }
 
 impl SentState {
-    /// Returns the state after a `Hello`, which carries the catalogue.
+    /// Returns the state after a `Hello`, which carries the catalogue but for what [`SentState::send_changes`] sends.
     pub(crate) fn after_hello() -> SentState {
-        SentState { registered: pivot_agent::registered_count(), ..SentState::default() }
+        let registered = pivot_agent::registered_count().min(MAX_EXPORTED);
+        SentState { registered, ..SentState::default() }
+    }
+
+    /// Returns the tracepoints that a `Hello` carries: all that were linked into the program, and of the others as many
+    /// as fit into a message.
+    pub(crate) fn introduced(&self) -> Vec<Exports> {
+        let behind = pivot_agent::registered_count().saturating_sub(self.registered);
+        let mut catalogue = pivot_agent::catalogue();
+        catalogue.truncate(catalogue.len().saturating_sub(behind));
+        catalogue
     }
 
     /// Says that a generation is woven, and which of its advice is not.
@@ -41,9 +54,10 @@ impl SentState {
     pub(crate) fn send_changes(&mut self, connection: &Connection) {
         let registered = pivot_agent::registered_count();
         if registered > self.registered {
-            let new = pivot_agent::catalogue_since(self.registered);
-            // What registers between the two calls is in `new` already and is sent twice, which does no harm.
-            self.registered = registered;
+            let mut new = pivot_agent::catalogue_since(self.registered);
+            // The rest of many follows with the next window.
+            new.truncate(MAX_EXPORTED);
+            self.registered += new.len();
             connection.send(from_agent::Kind::Exported(agent_messages::exported(&new)));
         }
 

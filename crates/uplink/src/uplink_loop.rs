@@ -137,7 +137,7 @@ impl UplinkLoop {
         loop {
             silence::keep();
             self.sent = SentState::after_hello();
-            let hello = agent_messages::hello(&self.config, self.incarnation);
+            let hello = agent_messages::hello(&self.config, self.incarnation, &self.sent.introduced());
             let attempt = Connection::open(self.endpoint.clone(), hello);
             tokio::pin!(attempt);
             let opened = loop {

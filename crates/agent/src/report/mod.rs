@@ -14,7 +14,7 @@
 //!
 //! Reading order: `thread_slot` and `fence` (how a table is taken from a running thread), `thread_table`,
 //! `group_table`, `interner` (what events add to), [`drain`], [`query_report`] (threads are merged),
-//! [`reporter`] (reports are delivered), [`fork`] (what becomes of all this in a forked child).
+//! [`reporter`] (reports are delivered), `report_pieces` (in messages), [`fork`] (what becomes of all this in a forked child).
 
 pub mod drain;
 pub(crate) mod fence;
@@ -22,6 +22,8 @@ pub mod fork;
 pub(crate) mod group_table;
 pub(crate) mod interner;
 pub mod query_report;
+pub(crate) mod report_pieces;
 pub mod reporter;
 pub(crate) mod thread_slot;
 pub(crate) mod thread_table;
+pub(crate) mod wire_size;

@@ -21,8 +21,12 @@
 //! neighbours that together cover the shortest time become one report of a longer window. No row is lost, only the
 //! time resolution of the outage. Only reports that nobody has seen are coalesced; the later ones move up by one
 //! number, so that the sequence stays without gaps.
+//!
+//! A report that is too large for a message is divided when it is sent first, into several with numbers of their own.
 
 use crate::report::query_report::{QueryReport, QueryReports};
+use crate::report::report_pieces::{MAX_REPORT_BYTES, divide};
+use crate::report::wire_size::part_bytes;
 use std::collections::VecDeque;
 
 /// The most reports that are kept. Beyond this number two become one.
@@ -71,6 +75,29 @@ pub struct Reporter {
 }
 
 impl Report {
+    /// Returns reports that each fit into a message and together say the same, numbered from this number on. Only the
+    /// last one promises that no rows follow.
+    fn pieces(self) -> Vec<Report> {
+        let Report { sequence, window_start_ns, window_end_ns, delay_ns, cut_ns, parts, .. } = self;
+        let divided = divide(parts);
+        let last = divided.len().saturating_sub(1);
+
+        let numbered = divided.into_iter().zip(0..);
+        let pieces = numbered.map(|(parts, number)| Report {
+            sequence: sequence + number as u64,
+            window_start_ns,
+            window_end_ns,
+            watermark_ns: match number == last {
+                true => self.watermark_ns,
+                false => self.watermark_ns.min(window_start_ns),
+            },
+            delay_ns,
+            cut_ns,
+            parts,
+        });
+        pieces.collect()
+    }
+
     /// Merges the next report into this one, which then covers the windows of both.
     fn absorb(&mut self, later: Report) {
         self.window_start_ns = self.window_start_ns.min(later.window_start_ns);
@@ -188,9 +215,33 @@ impl Reporter {
     /// Returns the reports to send now, and counts them as sent. They are kept until they are acknowledged; call
     /// this again after each acknowledgement.
     pub fn unsent(&mut self) -> impl Iterator<Item = &Report> {
+        self.divide_large();
         let until = self.kept.len().min(MAX_IN_FLIGHT).max(self.sent);
         let from = std::mem::replace(&mut self.sent, until);
         self.kept.iter().skip(from).take(until - from)
+    }
+
+    /// Divides the reports that are sent next and are too large for a message. Later, when somebody may have seen them,
+    /// they cannot be changed any more; earlier they may still grow.
+    fn divide_large(&mut self) {
+        let mut next = self.fixed();
+        while next < self.kept.len().min(MAX_IN_FLIGHT) {
+            let bytes: usize = self.kept[next].parts.values().map(part_bytes).sum();
+            if bytes <= MAX_REPORT_BYTES {
+                next += 1;
+                continue;
+            }
+
+            let Some(report) = self.kept.remove(next) else { return };
+            let pieces = report.pieces();
+            let added = pieces.len() as u64 - 1;
+            self.kept.iter_mut().skip(next).for_each(|later| later.sequence += added);
+            self.next_sequence += added;
+            for piece in pieces {
+                self.kept.insert(next, piece);
+                next += 1;
+            }
+        }
     }
 
     /// Removes all reports up to this sequence number: the frontend has merged them.
@@ -318,6 +369,47 @@ mod tests {
         let again: Vec<Report> = reporter.unsent().cloned().collect();
         assert_eq!(again[..5], sent);
         assert_eq!(rows(&reporter.kept), 5 + 2 * MAX_REPORTS as u64);
+    }
+
+    /// A part with so many groups of a kilobyte each.
+    fn kilobytes(groups: u64) -> QueryReport {
+        let mut table = pivot_advice::Groups::new(1, &[]);
+        let text = |i: u64| pivot_advice::Value::str(format!("{i:01000}"));
+        (0..groups).for_each(|i| table.entry(&[text(i)]).n = 1);
+        let mut part = QueryReport::empty();
+        (part.groups, part.emitted) = (Some(table), groups);
+        part
+    }
+
+    #[test]
+    fn what_is_too_large_for_a_message_is_divided_and_the_last_piece_has_the_watermark() {
+        let query = |number| QueryId { frontend: 1, number };
+        let mut reporter = Reporter::new(10, 0);
+        // Small ones before and behind; one of many queries; and one of a query that is too large alone.
+        reporter.cut(10, emitted(1));
+        reporter.cut(20, (0..9).map(|number| (query(number), kilobytes(4_000))).collect());
+        reporter.cut(30, [(query(1), kilobytes(40_000))].into());
+        reporter.cut(40, emitted(2));
+
+        let sent: Vec<Report> = reporter.unsent().cloned().collect();
+        let numbers: Vec<u64> = sent.iter().map(|report| report.sequence).collect();
+        assert_eq!(numbers, (1..=sent.len() as u64).collect::<Vec<_>>());
+        let watermarks: Vec<i64> = sent.iter().map(|report| report.watermark_ns).collect();
+        assert_eq!(watermarks, [10, 10, 10, 20, 20, 20, 30, 40]);
+        for report in &sent {
+            assert!(report.parts.values().map(part_bytes).sum::<usize>() <= MAX_REPORT_BYTES);
+        }
+
+        assert_eq!(rows(&sent), 1 + 36_000 + 40_000 + 2);
+        let groups =
+            sent.iter().flat_map(|report| report.parts.values()).filter_map(|part| part.groups.as_ref());
+        assert_eq!(groups.map(|groups| groups.len()).sum::<usize>(), 36_000 + 40_000);
+
+        reporter.disconnected();
+        reporter.cut(50, emitted(1));
+        assert_eq!(reporter.unsent().take(sent.len()).cloned().collect::<Vec<_>>(), sent);
+        reporter.acknowledge(9);
+        assert!(reporter.is_settled());
     }
 
     #[test]
