@@ -11,6 +11,7 @@
 
 use crate::agent_registry::{AgentConnectionId, Outbox, SequenceCheck};
 use crate::agent_wire::{agent_report, command, exports, identity, losses, woven_notice};
+use crate::guarded_connection::ConnectionInfo;
 use crate::shared_state::{SharedState, now_ns};
 use crate::wanted_advice::AgentCommand;
 use futures::stream::{BoxStream, StreamExt, iter};
@@ -49,8 +50,9 @@ impl Agents for AgentsService {
         request: Request<Streaming<wire::FromAgent>>,
     ) -> Result<Response<Self::AttachStream>, Status> {
         let (outbox, commands) = mpsc::channel(OUTBOX);
+        let connection = request.extensions().get::<ConnectionInfo>().cloned();
         // The response comes before hello: some clients wait for it before they send.
-        tokio::spawn(serve(self.shared.clone(), request.into_inner(), outbox));
+        tokio::spawn(serve(self.shared.clone(), request.into_inner(), outbox, connection));
 
         let messages = ReceiverStream::new(commands).flat_map(|sent| iter(messages(sent)));
         Ok(Response::new(messages.boxed()))
@@ -66,13 +68,21 @@ fn messages(sent: Result<AgentCommand, Status>) -> Vec<Result<wire::ToAgent, Sta
 }
 
 /// Serves one connection until its stream ends.
-async fn serve(shared: Arc<SharedState>, mut stream: Streaming<wire::FromAgent>, outbox: Outbox) {
+async fn serve(
+    shared: Arc<SharedState>,
+    mut stream: Streaming<wire::FromAgent>,
+    outbox: Outbox,
+    info: Option<ConnectionInfo>,
+) {
     let first = tokio::time::timeout(HELLO, stream.message()).await;
     let Ok(Ok(Some(wire::FromAgent { kind: Some(Kind::Hello(mut hello)) }))) = first else {
         // An agent that has gone already does not hear it.
         let _ = outbox.try_send(Err(Status::invalid_argument("an agent's stream begins with hello")));
         return;
     };
+
+    // Whoever says nothing does not keep a connection open.
+    info.iter().for_each(ConnectionInfo::engage);
 
     let incarnation = hello.incarnation;
     let catalogue = exports(std::mem::take(&mut hello.catalogue));

@@ -35,7 +35,7 @@
 //! ```
 //!
 //! Reading order, from the doors inwards:
-//! * running: `options`, `server`, `shared_state` (the lock, and what happens outside it)
+//! * running: `options`, `server`, `accepted_connections`, `guarded_connection`, `open_files`, `shared_state` (the lock, and what happens outside it)
 //! * agents: `agents_service`, `agent_wire` (wire form), `agent_report`, `agent_registry`, `wanted_advice`, `wanted_set`
 //! * catalogue: `announced_exports`, `known_exports`, `program_tracepoint`, `tracepoint_index`, `departed_agents`
 //! * queries: `state`, `compilation`, `convergence`, `installed_query`, `cost_ledger`
@@ -44,6 +44,7 @@
 //!   `unify_column`
 //! * clients: `clients_service`, `client_wire` (wire form), `frame_stream`
 
+mod accepted_connections;
 mod agent_registry;
 mod agent_report;
 mod agent_wire;
@@ -62,9 +63,11 @@ mod estimate;
 mod evaluated_rows;
 mod finished_groups;
 mod frame_stream;
+mod guarded_connection;
 mod installed_query;
 mod kept_frames;
 mod known_exports;
+mod open_files;
 mod options;
 mod program_tracepoint;
 mod select;

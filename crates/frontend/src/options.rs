@@ -15,6 +15,8 @@ pub struct FrontendOptions {
     pub keep_frames: usize,
     /// How long the frames of an uninstalled query are kept.
     pub keep_finished: Duration,
+    /// The most connections of agents and clients together; fewer if the process may not open so many files.
+    pub max_connections: usize,
 }
 
 impl Default for FrontendOptions {
@@ -24,6 +26,7 @@ impl Default for FrontendOptions {
             grace: Duration::from_secs(2),
             keep_frames: 300,
             keep_finished: Duration::from_secs(60),
+            max_connections: 20_000,
         }
     }
 }

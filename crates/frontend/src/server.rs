@@ -6,22 +6,26 @@
 //!                            ┘                 └── recompile_on_changes   when tracepoints change
 //! ```
 
+use crate::accepted_connections::{accept, engage, refuse_surplus, room};
 use crate::agents_service::AgentsService;
 use crate::clients_service::ClientsService;
 use crate::error::FrontendError;
+use crate::guarded_connection::GuardedConnection;
 use crate::options::FrontendOptions;
 use crate::shared_state::{SharedState, now_ns};
 use crate::state::FrontendState;
+use futures::stream::Stream;
 use pivot_protocol::MAX_MESSAGE_BYTES;
 use pivot_protocol::wire::agents_server::AgentsServer;
 use pivot_protocol::wire::frontend_server::FrontendServer;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tonic::transport::server::TcpIncoming;
+use tonic::service::interceptor::InterceptedService;
 
 /// How often windows are examined for whether they are due.
 const TICK: Duration = Duration::from_millis(100);
@@ -72,7 +76,8 @@ pub async fn start(options: FrontendOptions) -> Result<RunningFrontend, Frontend
     let shared = Arc::new(SharedState::new(FrontendState::new(&options, now_ns())));
 
     let (stop, stopped) = oneshot::channel();
-    let server = tokio::spawn(serve(listener, shared.clone(), stopped));
+    let connections = accept(listener, room(options.max_connections));
+    let server = tokio::spawn(serve(connections, shared.clone(), stopped));
     let window_closer = tokio::spawn(close_windows(shared.clone()));
     let recompiler = tokio::spawn(shared.clone().recompile_on_changes());
     Ok(RunningFrontend { address, shared, stop, server, window_closer, recompiler })
@@ -85,7 +90,11 @@ async fn listen(address: SocketAddr) -> std::io::Result<(TcpListener, SocketAddr
 }
 
 /// Serves agents and clients until it is told to stop.
-async fn serve(listener: TcpListener, shared: Arc<SharedState>, stopped: oneshot::Receiver<()>) {
+async fn serve(
+    connections: impl Stream<Item = io::Result<GuardedConnection>>,
+    shared: Arc<SharedState>,
+    stopped: oneshot::Receiver<()>,
+) {
     let agents = AgentsServer::new(AgentsService::new(shared.clone()))
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
@@ -93,12 +102,11 @@ async fn serve(listener: TcpListener, shared: Arc<SharedState>, stopped: oneshot
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
 
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     let served = tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
-        .add_service(agents)
-        .add_service(clients)
-        .serve_with_incoming_shutdown(incoming, async {
+        .add_service(InterceptedService::new(agents, refuse_surplus))
+        .add_service(InterceptedService::new(clients, engage))
+        .serve_with_incoming_shutdown(connections, async {
             // A dropped sender means stop as well.
             let _ = stopped.await;
         })

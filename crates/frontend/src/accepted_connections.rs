@@ -1,0 +1,117 @@
+//! Accepts connections, as many as this process has files for.
+//!
+//! ```text
+//! open files   ├──────────────── served ────────────────┤── refused ──┤── reserved ──┤
+//!                agents and clients                       told so, 2 s   disk, and others
+//! ```
+//!
+//! Who comes when there is no room is told so: its first call is refused with the reason. Beyond a few of those at
+//! once, connections are closed as they come.
+
+use crate::guarded_connection::{ConnectionInfo, ConnectionRoom, GuardedConnection, OpenConnection};
+use crate::open_files;
+use futures::stream::{Stream, unfold};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
+use tonic::{Request, Status};
+
+/// Files that are left for anything but connections.
+const RESERVED_FILES: usize = 64;
+
+/// The most connections at once that are told that there are too many.
+const MAX_REFUSED: usize = 32;
+
+/// How long nothing is accepted after a failure.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How often it is said that connections are refused.
+const NOTICE: Duration = Duration::from_secs(10);
+
+/// Returns how many connections are served at once, if no more than `most` are wanted: as many as files may be open.
+pub(crate) fn room(most: usize) -> usize {
+    most.min(open_files::raise_limit().saturating_sub(RESERVED_FILES + MAX_REFUSED)).max(1)
+}
+
+/// A listener with the connections that it has accepted.
+struct Acceptor {
+    listener: TcpListener,
+    /// The most connections that are served.
+    most: usize,
+    served: Arc<AtomicUsize>,
+    refused: Arc<AtomicUsize>,
+    /// When it was last said that connections are refused.
+    noticed: Option<Instant>,
+}
+
+/// Returns all connections that come, at most so many of them served at once.
+pub(crate) fn accept(
+    listener: TcpListener,
+    most: usize,
+) -> impl Stream<Item = io::Result<GuardedConnection>> {
+    let (served, refused) = (Arc::default(), Arc::default());
+    let acceptor = Acceptor { listener, most, served, refused, noticed: None };
+    unfold(acceptor, |mut acceptor| async move {
+        let connection = acceptor.next().await;
+        Some((Ok(connection), acceptor))
+    })
+}
+
+impl Acceptor {
+    async fn next(&mut self) -> GuardedConnection {
+        loop {
+            let stream = match self.listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    // A connection that has gone again is nobody's trouble; without a file it is everybody's.
+                    self.say(&format!("connections cannot be accepted: {error}"));
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+            };
+            // Messages are small and are waited for.
+            let _ = stream.set_nodelay(true);
+
+            if self.served.load(Ordering::Relaxed) < self.most {
+                let open = OpenConnection::new(&self.served);
+                return GuardedConnection::new(stream, ConnectionRoom::Served, open);
+            }
+            self.say(&format!("connections are refused: {} are open, and no more may be", self.most));
+            if self.refused.load(Ordering::Relaxed) < MAX_REFUSED {
+                let open = OpenConnection::new(&self.refused);
+                return GuardedConnection::new(stream, ConnectionRoom::Refused, open);
+            }
+        }
+    }
+
+    /// Says what is wrong, once in a while.
+    fn say(&mut self, what: &str) {
+        if self.noticed.is_none_or(|at| at.elapsed() >= NOTICE) {
+            self.noticed = Some(Instant::now());
+            eprintln!("pivot: {what}");
+        }
+    }
+}
+
+/// Refuses the calls of a connection for which there is no room.
+pub(crate) fn refuse_surplus(request: Request<()>) -> Result<Request<()>, Status> {
+    match request.extensions().get::<ConnectionInfo>() {
+        Some(ConnectionInfo { room: ConnectionRoom::Refused, .. }) => {
+            let wrong =
+                "the frontend has as many connections as it takes: see its limit of open files (ulimit -n)";
+            Err(Status::resource_exhausted(wrong))
+        }
+        _ => Ok(request),
+    }
+}
+
+/// Lets the call of a client keep its connection open, unless there is no room.
+pub(crate) fn engage(request: Request<()>) -> Result<Request<()>, Status> {
+    let request = refuse_surplus(request)?;
+    if let Some(connection) = request.extensions().get::<ConnectionInfo>() {
+        connection.engage();
+    }
+    Ok(request)
+}
