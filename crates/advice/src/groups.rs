@@ -104,6 +104,11 @@ impl Groups {
         self.groups.len()
     }
 
+    /// Returns how many rows the groups stand for.
+    pub fn rows(&self) -> u64 {
+        self.groups.iter().fold(0, |sum, group| sum.saturating_add(group.n))
+    }
+
     /// Whether there is no group.
     pub fn is_empty(&self) -> bool {
         self.groups.is_empty()

@@ -77,9 +77,9 @@ macro_rules! define_loss_counts {
         #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
         pub struct LossCounts {
             $($(#[$doc])* pub $kind: u64,)*
-            /// Rows that a LEFT or ANTI join kept behind a reply that came without baggage, of a peer that may not run
-            /// Pivot at all. They are right unless such a reply turns out to have lost its baggage: no loss by
-            /// themselves.
+            /// Rows that a LEFT or ANTI join kept, and rows with a tuple that First or MostRecent chose, behind a reply
+            /// that came without baggage, of a peer that may not run Pivot at all. They are right unless such a reply
+            /// turns out to have lost its baggage: no loss by themselves.
             pub undecided: u64,
         }
 

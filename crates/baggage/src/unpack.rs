@@ -24,7 +24,7 @@ impl Baggage {
     }
 
     /// Returns the rows that [`Baggage::unpack`] would, as they lie, if nothing has to be merged and nothing
-    /// can be missing. `None` means unknown: call `unpack`.
+    /// can be missing. `None` means unknown: call `unpack`, and ask whether the bag is incomplete, or its choice doubtful.
     pub fn unpack_complete(&self, key: BagKey) -> Option<BagRows<'_>> {
         self.sole_bag(key)?.complete_rows()
     }
@@ -41,7 +41,8 @@ impl Baggage {
     fn sole_bag(&self, key: BagKey) -> Option<&LazyBag> {
         let branch = self.branch().filter(|branch| !branch.partial)?;
         let own = branch.active.get(key);
-        if branch.frozen.is_empty() { own } else { branch.sole_bag(own, key) }
+        let bag = if branch.frozen.is_empty() { own } else { branch.sole_bag(own, key) }?;
+        (!branch.has_bare_reply || !bag.is_temporal()).then_some(bag)
     }
 
     /// Returns all bags of a key as one. Of two whose shapes differ it shows the one that a join would keep.
@@ -70,6 +71,14 @@ impl Baggage {
     pub fn is_incomplete(&self, key: BagKey) -> bool {
         self.branch()
             .is_some_and(|branch| branch.partial || branch.visible(key).any(|bag| bag.is_incomplete()))
+    }
+
+    /// Whether the tuples of a bag were chosen while some may have been missing: it is a temporal bag, and something that
+    /// happened before is missing, or a reply came back without the baggage of its call.
+    pub fn has_doubtful_choice(&self, key: BagKey) -> bool {
+        self.branch().is_some_and(|branch| {
+            (branch.partial || branch.has_bare_reply) && branch.visible(key).any(|bag| bag.is_temporal())
+        })
     }
 
     /// Returns the threshold at which a bag was cut, if it was: the bag has every group whose key hashes

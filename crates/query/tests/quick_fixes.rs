@@ -5,14 +5,17 @@ use pivot_query::{Catalog, Diagnostics, compile};
 
 fn catalog() -> Catalog {
     let mut catalog = Catalog::default();
-    let tracepoints: [(&str, &[(&str, Type)]); 6] = [
+    let tracepoints: [(&str, &[(&str, Type)]); 8] = [
         ("P.a", &[("n", Type::I64), ("s", Type::String), ("ok", Type::Bool), ("took", Type::Duration)]),
         ("P.b", &[("n", Type::I64), ("s", Type::String), ("id", Type::I64)]),
         ("page", &[("bytes", Type::U64), ("kind", Type::String)]),
+        ("Within.hit", &[("n", Type::I64)]),
+        ("Order.placed@exit", &[("n", Type::I64), ("at", Type::Timestamp)]),
         ("DataNode.page", &[("bytes", Type::U64), ("kind", Type::String)]),
         ("Client.operation@enter", &[("kind", Type::String)]),
         ("Client.operation@exit", &[("kind", Type::String), ("elapsed", Type::Duration)]),
     ];
+
     for (name, fields) in tracepoints {
         let fields = fields.iter().map(|(name, ty)| FieldDescriptor { name: (*name).into(), ty: *ty });
         catalog.add(&Exports {
@@ -52,6 +55,7 @@ fn check(cases: &[(&str, &str)]) {
             let rendered = diagnostics(text).render(text, "q", pivot_query::Color::Never);
             wrong.push(format!("{text}\n  expected {expected}\n  shown    {shown}\n{rendered}"));
         }
+
         if !shown.is_empty() && compile(&shown, &catalog()).is_err() {
             wrong.push(format!("{text}\n  does not compile: {shown}"));
         }
@@ -70,6 +74,7 @@ fn hint(text: &str, words: &str) {
 #[test]
 fn text_in_double_quotes_is_text() {
     let query = |condition: &str| format!("FROM e IN P.a WHERE {condition} SELECT COUNT");
+
     for (written, meant) in [
         (r#"e.s = "max""#, "e.s = 'max'"),
         (r#""max" = e.s"#, "'max' = e.s"),
@@ -107,6 +112,7 @@ fn text_in_double_quotes_is_text() {
 #[test]
 fn operators_of_other_languages_are_replaced() {
     let query = |condition: &str| format!("FROM e IN P.a WHERE {condition} SELECT COUNT");
+
     for (written, meant) in [
         ("e.n == 3", "e.n = 3"),
         ("e.n = 3 && e.ok", "e.n = 3 AND e.ok"),
@@ -141,6 +147,7 @@ fn operators_of_other_languages_are_replaced() {
 #[test]
 fn functions_of_other_languages_are_replaced() {
     let query = |column: &str| format!("FROM e IN P.a SELECT {column}");
+
     for (written, meant) in [
         ("percentile(e.n, 95)", "P95(e.n)"),
         ("percentile(e.n, 99.9)", "P999(e.n)"),
@@ -213,7 +220,122 @@ fn sources_of_sql_get_their_alias_in_front() {
             "FROM t IN (FROM e IN P.a SELECT e.n) SELECT t.n",
         ),
     ]);
-    hint("FROM P.a a, P.b b SELECT COUNT", "others are joined");
+
+    hint("SELECT COUNT(*) FROM P.a, P.b", "others are joined");
+}
+
+#[test]
+fn a_list_of_sources_with_aliases_is_a_join() {
+    check(&[
+        (
+            "FROM e IN P.a, x IN P.b WHERE x -> e SELECT COUNT",
+            "FROM e IN P.a JOIN x IN P.b ON x -> e SELECT COUNT",
+        ),
+        (
+            "FROM e IN P.a, x IN P.b WHERE x -> e AND x.n > 3 SELECT COUNT",
+            "FROM e IN P.a JOIN x IN P.b ON x -> e WHERE x.n > 3 SELECT COUNT",
+        ),
+        (
+            "FROM e IN P.a, x IN P.b WHERE e -> x SELECT COUNT",
+            "FROM x IN P.b JOIN e IN P.a ON e -> x SELECT COUNT",
+        ),
+        ("FROM e IN P.a, x IN P.b SELECT COUNT", "FROM e IN P.a JOIN x IN P.b ON x -> e SELECT COUNT"),
+        (
+            "SELECT a.s, COUNT(*) FROM P.a a, P.b AS b WHERE a.request_id = b.request_id AND a.n = b.id GROUP BY a.s",
+            "SELECT a.s, COUNT(*) FROM a IN P.a JOIN b IN P.b ON b -> a WHERE a.n = b.id GROUP BY a.s",
+        ),
+        (
+            "FROM a IN P.a, b IN P.b, c IN page WHERE a -> b AND b -> c SELECT COUNT",
+            "FROM c IN page JOIN b IN P.b ON b -> c JOIN a IN P.a ON a -> b SELECT COUNT",
+        ),
+        (
+            "FROM e IN page JOIN x IN First(P.a, P.b) ON x -> e SELECT x.n, x.s",
+            "FROM e IN page JOIN x IN First((FROM x IN P.a, P.b SELECT x.n, x.s)) ON x -> e SELECT x.n, x.s",
+        ),
+    ]);
+}
+
+#[test]
+fn a_name_that_begins_with_a_keyword_is_quoted() {
+    check(&[
+        ("FROM w IN Within.hit SELECT COUNT", r#"FROM w IN "Within.hit" SELECT COUNT"#),
+        ("FROM Within.hit SELECT COUNT", r#"FROM e IN "Within.hit" SELECT COUNT"#),
+        ("SELECT COUNT(*) FROM Within.hit", r#"SELECT COUNT(*) FROM e IN "Within.hit""#),
+        (
+            "FROM o IN Order.placed@exit WHERE o.n > 3 SELECT COUNT",
+            r#"FROM o IN "Order.placed"@exit WHERE o.n > 3 SELECT COUNT"#,
+        ),
+        (
+            "FROM e IN P.a JOIN w IN First(Within.hit) ON w -> e SELECT COUNT",
+            r#"FROM e IN P.a JOIN w IN First("Within.hit") ON w -> e SELECT COUNT"#,
+        ),
+        ("FROM e IN P.a, Within.hit SELECT COUNT", r#"FROM e IN P.a, "Within.hit" SELECT COUNT"#),
+        ("FROM order IN P.a SELECT order.n", "FROM o IN P.a SELECT o.n"),
+        (
+            "FROM e IN P.a JOIN group IN P.b ON group -> e WHERE group.n > 3 SELECT group.s",
+            "FROM e IN P.a JOIN g IN P.b ON g -> e WHERE g.n > 3 SELECT g.s",
+        ),
+        ("FROM Order IN Order.placed@exit SELECT Order.n", r#"FROM o IN "Order.placed"@exit SELECT o.n"#),
+    ]);
+    hint(
+        "FROM w IN Within.other.place WHERE w.n > $x SELECT COUNT",
+        r#"double quotes: "Within.other.place""#,
+    );
+    assert!(diagnostics("FROM w IN Within.* SELECT COUNT").is_empty(), "a pattern needs no quotes");
+}
+
+#[test]
+fn points_in_time_of_other_languages_are_rewritten() {
+    let query = |condition: &str| format!("FROM e IN \"Order.placed\"@exit WHERE {condition} SELECT COUNT");
+    for (written, meant) in [
+        ("e.at > NOW() - 5", "e.at > NOW() - 5s"),
+        ("e.at > now() - '5 minutes'", "e.at > now() - 5m"),
+        ("e.at > now - 5m", "e.at > now() - 5m"),
+        ("e.at > CURRENT_TIMESTAMP - INTERVAL '1 hour'", "e.at > now() - 1h"),
+        ("e.at > getdate()", "e.at > now()"),
+        ("e.at > timestamp \"2026-11-30T12:00:00Z\"", "e.at > timestamp '2026-11-30T12:00:00Z'"),
+        ("e.at > \"2026-11-30\"", "e.at > timestamp '2026-11-30'"),
+        ("e.at > '2026-11-30 12:00'", "e.at > timestamp '2026-11-30 12:00'"),
+        ("'2026-11-30' < e.at", "timestamp '2026-11-30' < e.at"),
+        ("e.at > TIMESTAMP('2026-11-30')", "e.at > timestamp '2026-11-30'"),
+        ("e.at > DATE '2026-11-30'", "e.at > timestamp '2026-11-30'"),
+        ("e.at > to_timestamp('2026-11-30', 'YYYY-MM-DD')", "e.at > timestamp '2026-11-30'"),
+        ("e.at > 1764500000", "e.at > CAST(1764500000000000000 AS timestamp)"),
+        ("e.at > 1764500000000", "e.at > CAST(1764500000000000000 AS timestamp)"),
+    ] {
+        check(&[(&query(written), &query(meant))]);
+    }
+}
+
+#[test]
+fn parameters_of_other_languages_are_named() {
+    for written in ["?", ":limit", "${limit}", "@limit", "$1", "{{limit}}"] {
+        let name = if written.contains("limit") {
+            "limit"
+        } else if written == "?" {
+            "value"
+        } else {
+            "p1"
+        };
+        hint(
+            &format!("FROM e IN P.a WHERE e.n > {written} SELECT COUNT"),
+            &format!("a parameter is written ${name}, and its value is given by `--param {name}=..`"),
+        );
+    }
+    hint("FROM e IN P.a WHERE e.n > $limit SELECT COUNT", "--param limit=..");
+}
+
+#[test]
+fn queries_inside_expressions_are_joins() {
+    hint("FROM e IN P.a WHERE e.s IN (SELECT b.s FROM b IN P.b) SELECT COUNT", "JOIN x IN First(source)");
+    hint("FROM e IN P.a WHERE NOT EXISTS (SELECT 1 FROM P.b) SELECT COUNT", "ANTI JOIN x IN source");
+    hint("FROM e IN P.a WHERE e.n > (SELECT AVG(n) FROM P.b) SELECT COUNT", "a query is no value");
+    hint("SELECT a.s FROM a IN P.a UNION ALL SELECT b.s FROM b IN P.b", "a union is a list of sources");
+    hint("FROM e IN P.a SELECT DISTINCT ON (e.s) e.s, e.n", "one row for each key is GROUP BY");
+    hint("FROM e IN P.a SELECT row_number() OVER (ORDER BY e.n)", "rows are not numbered");
+    hint("FROM e IN P.a SELECT lag(e.n)", "MostRecent(source)");
+    hint("FROM e IN P.a SELECT array_agg(e.s)", "TOPK(x, k)");
+    hint("FROM e IN P.a SELECT EXTRACT(hour FROM e.time), COUNT", "truncate(t, 'hour')");
 }
 
 #[test]
@@ -231,9 +353,17 @@ fn joins_of_sql_become_joins_of_events() {
     ] {
         check(&[(&query(written), &query(meant))]);
     }
-    hint(&query("RIGHT JOIN b IN P.b ON b -> e"), "no RIGHT JOIN");
+    check(&[
+        (&query("CROSS JOIN b IN P.b"), &query("JOIN b IN P.b ON b -> e")),
+        (&query("NATURAL JOIN P.b b"), &query("JOIN b IN P.b ON b -> e")),
+        (
+            &query("RIGHT OUTER JOIN b IN P.b ON e -> b AND b.n > 3"),
+            "FROM b IN P.b LEFT JOIN e IN P.a ON e -> b AND b.n > 3 SELECT COUNT",
+        ),
+    ]);
+    hint(&query("RIGHT JOIN b IN P.b ON b -> e"), "no b waits for one that may never come");
+    hint(&query("RIGHT JOIN b IN P.b ON b.n = e.n"), "no RIGHT JOIN");
     hint(&query("FULL OUTER JOIN b IN P.b ON b -> e"), "no FULL JOIN");
-    hint(&query("CROSS JOIN b IN P.b"), "events of one request");
 
     let asks = diagnostics(&query("JOIN b IN P.b ON e.n = b.n"));
     let hints: Vec<&str> = asks.iter().filter_map(|wrong| wrong.hint.as_deref()).collect();
@@ -316,6 +446,7 @@ fn clauses_are_completed_and_moved() {
         ("FROM e IN P.a SELECT e.n LIMIT 10 OFFSET 5", "FROM e IN P.a SELECT e.n LIMIT 15"),
         ("FROM e IN P.a SELECT e.n, e.s, WHERE e.n > 3", "FROM e IN P.a WHERE e.n > 3 SELECT e.n, e.s"),
         ("FROM e IN P.a SELECT e.n, e.s,", "FROM e IN P.a SELECT e.n, e.s"),
+        ("FROM e IN P.a SELECT e.n + 1 more, e.s", "FROM e IN P.a SELECT e.n + 1 AS more, e.s"),
         ("FROM e IN P.a WHERE e.n IN (1, 2,) SELECT COUNT", "FROM e IN P.a WHERE e.n IN (1, 2) SELECT COUNT"),
         ("FROM e IN P.a; SELECT COUNT", "FROM e IN P.a SELECT COUNT"),
         ("FROM e IN P.a # all of it\nSELECT COUNT", "FROM e IN P.a -- all of it\nSELECT COUNT"),
@@ -362,7 +493,49 @@ fn one_liners_of_other_tools_are_translated() {
             "FROM e IN Client.operation@exit SELECT P95(e.elapsed) EVERY 5m",
         ),
     ]);
+    check(&[
+        ("rate(P.a[5m]) > 10", "FROM e IN P.a SELECT RATE(COUNT) HAVING RATE(COUNT) > 10 EVERY 5m"),
+        ("absent(P.a)", "FROM e IN P.a SELECT COUNT"),
+    ]);
     hint("P.a { printf(\"%s\", str(args->n)); }", "a query is FROM");
+    // What stands behind the function is not left out.
+    hint("sum(P.a) / sum(P.b)", "a query is FROM");
+    hint("max by (s) (P.a)", "say which is meant: FROM e IN P.a GROUP BY e.s SELECT e.s, MAX(e.field)");
+    hint("P.a offset 5m", "a query is FROM");
+}
+
+#[test]
+fn pipelines_are_translated() {
+    check(&[
+        ("page | count", "FROM e IN page SELECT COUNT"),
+        (
+            "page kind=get | stats avg(bytes) by host",
+            "FROM e IN page WHERE e.kind = 'get' GROUP BY e.host SELECT e.host, AVG(e.bytes)",
+        ),
+        (
+            "index=main sourcetype=DataNode.page bytes>=500 | stats count, p99(bytes) AS p by kind, host | sort -p | head 5",
+            "FROM e IN DataNode.page WHERE e.bytes >= 500 GROUP BY e.kind, e.host SELECT e.kind, e.host, COUNT, \
+             P99(e.bytes) AS p ORDER BY P99(e.bytes) DESC LIMIT 5",
+        ),
+        (
+            "search page | timechart span=1m count by kind",
+            "FROM e IN page GROUP BY e.kind SELECT e.kind, COUNT EVERY 1m",
+        ),
+        (
+            "page | top limit=3 kind",
+            "FROM e IN page GROUP BY e.kind SELECT e.kind, COUNT ORDER BY COUNT DESC LIMIT 3",
+        ),
+        (
+            "page | where bytes > 3 | summarize n = count() by kind",
+            "FROM e IN page WHERE e.bytes > 3 GROUP BY e.kind SELECT e.kind, COUNT AS n",
+        ),
+        (
+            "page | eval kb=bytes/1024 | table kind, kb",
+            "FROM e IN page LET kb = e.bytes/1024 SELECT e.kind, kb",
+        ),
+        ("page | stats dc(kind)", "FROM e IN page SELECT COUNT(DISTINCT e.kind)"),
+    ]);
+    hint("page | dedup kind", "a query is FROM");
 }
 
 #[test]

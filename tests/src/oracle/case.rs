@@ -48,8 +48,10 @@ pub struct Agreement {
     pub rows: usize,
     /// The rules that have fired.
     pub fired: Vec<&'static str>,
-    /// Whether baggage was cut, and the result said so.
+    /// Whether baggage was cut or a reply lost it, and the result said so.
     pub partial: bool,
+    /// Whether the result said of rows that they may be there only because something is missing.
+    pub uncertain: bool,
     /// Whether something had no value.
     pub errors: bool,
     /// What constants decided, in any plan.
@@ -137,6 +139,7 @@ impl Case {
             })?;
             agreement.rows = due.rows.len();
             agreement.partial |= ran.partial;
+            agreement.uncertain |= ran.uncertain > 0;
             agreement.errors |= due.errors > 0;
             agreement.constants.ruled_out |= ran.constants.ruled_out;
             agreement.constants.reduced |= ran.constants.reduced;
@@ -224,13 +227,10 @@ fn agrees(query: &Query, due: &ReferenceAnswer, ran: &InBandResult) -> Result<()
     let rows = format!("missing {missing:?}\nsurplus {surplus:?}");
 
     if ran.partial {
-        // Rows may be missing; what is there of a query that only joins is right, unless an outer join kept it and
-        // said that it may be wrong.
-        let is_wrong = !surplus.is_empty()
-            && is_only_rows(query)
-            && (is_only_joins(query) || ran.uncertain == 0)
-            // First and MostRecent chose while the caller could not know that tuples were missing.
-            && !(ran.unreturned && has_choice(query));
+        // Rows may be missing; what is there of a query that only joins is right, unless an outer join kept it, or
+        // First or MostRecent chose it, and said that it may be wrong.
+        let may_be_uncertain = ran.uncertain > 0 && (!is_only_joins(query) || has_choice(query));
+        let is_wrong = !surplus.is_empty() && is_only_rows(query) && !may_be_uncertain;
         return if is_wrong { Err(("surplus", rows)) } else { Ok(()) };
     }
 
@@ -268,7 +268,7 @@ fn is_only_rows(query: &Query) -> bool {
 }
 
 /// Whether a query chooses tuples by their order.
-fn has_choice(query: &Query) -> bool {
+pub(crate) fn has_choice(query: &Query) -> bool {
     let mut has_choice = false;
     query.each_source(&mut |source| has_choice |= matches!(source, Source::Temporal { .. }));
     has_choice

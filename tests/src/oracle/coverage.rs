@@ -1,6 +1,6 @@
 //! Which parts of the language a case uses, and how often each is used in a run of many cases.
 
-use crate::oracle::case::{Agreement, Case};
+use crate::oracle::case::{Agreement, Case, has_choice};
 use crate::oracle::language::query::{
     AggregateFunction, BinaryOp, JoinKind, Query, QueryExpr, RowClause, Source, TemporalKeep,
 };
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// The parts, but for operators, functions and aggregates, which have their own names.
-const PARTS: [&str; 43] = [
+const PARTS: [&str; 54] = [
     "JOIN",
     "LEFT JOIN",
     "ANTI JOIN",
@@ -51,7 +51,18 @@ const PARTS: [&str; 43] = [
     "quoted name",
     "field of any type",
     "event outside of a request",
-    "baggage is cut",
+    "constant of a process",
+    "test of a constant of a process",
+    "hop to another process",
+    "message without a reply",
+    "cancelled call",
+    "reply without baggage",
+    "reply that lost its baggage",
+    "LEFT or ANTI JOIN, replies lose baggage",
+    "First or MostRecent, replies lose baggage",
+    "LEFT or ANTI JOIN, baggage is cut",
+    "uncertain rows",
+    "result is partial",
     "evaluation without a value",
     "ruled out by constants",
     "condition decided by constants",
@@ -79,7 +90,8 @@ impl Coverage {
         parts.extend(agreement.fired.iter().map(|rule| format!("rule {rule}")));
         // Some parts of a case are seen only as it runs.
         let found = [
-            (agreement.partial, "baggage is cut"),
+            (agreement.partial, "result is partial"),
+            (agreement.uncertain, "uncertain rows"),
             (agreement.errors, "evaluation without a value"),
             (agreement.constants.ruled_out, "ruled out by constants"),
             (agreement.constants.reduced, "condition decided by constants"),
@@ -116,6 +128,9 @@ impl Coverage {
         due
     }
 }
+
+/// The fields that are constants of a process, or of a call site in it.
+const CONSTANTS: [&str; 6] = ["host", "process", "pid", "tracepoint", "procName", "procId"];
 
 const FUNCTIONS: [&str; 19] = [
     "lower",
@@ -168,7 +183,21 @@ fn parts_of(case: &Case) -> Vec<String> {
     let mut fields = case.tracepoints.iter().flat_map(|tracepoint| &tracepoint.fields);
     let any = fields.any(|(name, ty)| *ty == Type::Any && text.contains(&format!(".{name}")));
 
+    let happens = |is: fn(&RunStep) -> bool| case.steps.iter().any(is);
+    let loses_replies = happens(RunStep::loses_reply);
+    let mut outer = false;
+    query.each_query(&mut |query| outer |= query.joins.iter().any(|join| join.kind != JoinKind::Inner));
+    let is_cut = case.budget_bytes < usize::MAX;
+
     for (is, part) in [
+        (happens(|step| matches!(step, RunStep::Hop(_) | RunStep::Skew(..))), "hop to another process"),
+        (happens(|step| matches!(step, RunStep::Detach(..))), "message without a reply"),
+        (happens(|step| matches!(step, RunStep::Cancel(_))), "cancelled call"),
+        (happens(|step| matches!(step, RunStep::Bare(..))), "reply without baggage"),
+        (happens(|step| matches!(step, RunStep::Lost(..))), "reply that lost its baggage"),
+        (loses_replies && outer, "LEFT or ANTI JOIN, replies lose baggage"),
+        (loses_replies && has_choice(query), "First or MostRecent, replies lose baggage"),
+        (is_cut && outer, "LEFT or ANTI JOIN, baggage is cut"),
         (outside, "event outside of a request"),
         (any, "field of any type"),
         (text.contains('"'), "quoted name"),
@@ -186,7 +215,40 @@ fn parts_of(case: &Case) -> Vec<String> {
     query.each_query(&mut |query| parts.extend(parts_of_query(query)));
     let mut owned: Vec<String> = parts.into_iter().map(str::to_owned).collect();
     query.each_expression(&mut |expr| owned.extend(part_of_expression(expr)));
+    // Where a constant is compared, agents may decide the condition when they weave.
+    query.each_expression(&mut |expr| {
+        let mut has_constant = false;
+        expr.each(&mut |part| has_constant |= is_constant(part));
+        if has_constant {
+            let part =
+                if is_test(expr) { "test of a constant of a process" } else { "constant of a process" };
+            owned.push(part.to_owned());
+        }
+    });
     owned
+}
+
+/// Whether an expression compares or matches something.
+fn is_test(expr: &QueryExpr) -> bool {
+    match expr {
+        QueryExpr::Binary(op, ..) => !matches!(
+            op,
+            BinaryOp::Add
+                | BinaryOp::Subtract
+                | BinaryOp::Multiply
+                | BinaryOp::Divide
+                | BinaryOp::Remainder
+                | BinaryOp::Concat
+        ),
+        QueryExpr::In(..) | QueryExpr::Between(..) | QueryExpr::Like(..) | QueryExpr::Regex(..) => true,
+        _ => false,
+    }
+}
+
+/// Whether an expression is a field that is the same at every event of a call site in a process.
+fn is_constant(expr: &QueryExpr) -> bool {
+    let (QueryExpr::Column(_, name) | QueryExpr::Name(name)) = expr else { return false };
+    CONSTANTS.contains(&name.as_str())
 }
 
 fn parts_of_query(query: &Query) -> Vec<&'static str> {
@@ -306,10 +368,10 @@ fn part_of_expression(expr: &QueryExpr) -> Option<String> {
 /// A line for each part: in how many cases it was used, in how many of a hundred, and how many had rows.
 impl fmt::Display for Coverage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:36} {:>9} {:>7} {:>9}", "used", "cases", "share", "with rows")?;
+        writeln!(f, "{:44} {:>9} {:>7} {:>9}", "used", "cases", "share", "with rows")?;
         self.uses.iter().try_for_each(|(part, uses)| {
             let share = 100.0 * uses.cases as f64 / self.cases.max(1) as f64;
-            writeln!(f, "{part:36} {:>9} {share:>6.2}% {:>9}", uses.cases, uses.with_rows)
+            writeln!(f, "{part:44} {:>9} {share:>6.2}% {:>9}", uses.cases, uses.with_rows)
         })
     }
 }

@@ -27,6 +27,16 @@
 //! --test oracle`; with `-- --ignored --nocapture show_cases` they are printed. `--test answers` sends cases through
 //! a frontend, over the wire and in windows (`PIVOT_ANSWERS_CASES`).
 //!
+//! A run prints how many cases used each part of the language, and in how many there were rows. A million cases take
+//! half an hour on two cores: `PIVOT_ORACLE_CASES=1000000 nice cargo test --release -p pivot-tests --test oracle
+//! every_plan -- --nocapture`.
+//!
+//! # What the language leaves open
+//!
+//! Which rows there are is defined to the last; in which order without ORDER BY, and which value ANY takes, is not, nor
+//! how often an expression is evaluated. So of evaluation errors it is checked that a plan with some counts some, and
+//! that all executors count the same over the same rows: see `run::executors`.
+//!
 //! # A failure
 //!
 //! A case that is wrong is shrunk, to the smallest that is wrong in the same way, and printed as the upper part of a

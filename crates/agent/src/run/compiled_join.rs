@@ -101,7 +101,8 @@ impl<F: FnMut(JoinedRow<'_>)> CompiledJoinProgress<'_, F> {
     }
 }
 
-/// Returns the rows that several instances of a bag have together, and counts it if some are missing.
+/// Returns the rows that several instances of a bag have together. Counts it if some are missing, and counts the rows if
+/// they were chosen while some may have been.
 #[cold]
 #[inline(never)]
 pub(crate) fn unpack_merged<'a>(
@@ -111,6 +112,12 @@ pub(crate) fn unpack_merged<'a>(
 ) -> Option<Cow<'a, Groups>> {
     let merged = baggage.unpack(bag);
     // Asked afterwards: bytes that cannot be read are found out when they are unpacked.
-    loss.truncated = loss.truncated.saturating_add(u64::from(baggage.is_incomplete(bag)));
+    let is_incomplete = baggage.is_incomplete(bag);
+    loss.truncated = loss.truncated.saturating_add(u64::from(is_incomplete));
+
+    if let Some(chosen) = merged.as_deref().filter(|_| baggage.has_doubtful_choice(bag)) {
+        let kept = if is_incomplete { &mut loss.uncertain } else { &mut loss.undecided };
+        *kept = kept.saturating_add(chosen.rows());
+    }
     merged
 }

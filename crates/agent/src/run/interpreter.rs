@@ -8,6 +8,7 @@
 //! grouped before.
 
 use crate::limits::MAX_ROWS;
+use crate::run::row_sort_key::RowSortKey;
 use crate::weave::name_linker::LinkedAdvice;
 use pivot_advice::{
     AggregateCall, AggregateKind, AggregateState, BagKey, CallArgument, EmitMode, EvalErrors, Expr,
@@ -28,8 +29,8 @@ pub enum AdviceEffect<'a> {
     /// incomplete. The caller packs these, which may be none, and marks the bag as incomplete: whoever finds
     /// nothing there does not know that nothing happened.
     PackIncomplete(BagKey, Groups),
-    /// The advice packs into a temporal bag, but rows that it would choose from may be missing, so the choice could
-    /// be wrong. The caller marks the bag as lost.
+    /// The advice packs into a temporal bag, but rows may be missing: those that it would choose from, so that the choice
+    /// could be wrong, or those of a tuple that it has chosen. The caller marks the bag as lost.
     Lose(BagKey, TemporalFilter),
     /// The advice emitted rows.
     Emit(InterpretedEmit<'a>),
@@ -166,12 +167,9 @@ impl InterpreterRun<'_> {
                 // Rows may be missing, so a choice could be wrong: the temporal bag is lost, see below.
                 Instruction::Choose if self.incomplete => break,
                 Instruction::Choose => self.choose(keep),
-                // Without a Choose before it, this Pack would choose.
-                Instruction::Pack { .. }
-                    if self.incomplete && self.slots.is_none() && keep != TemporalFilter::All =>
-                {
-                    break;
-                }
+                // Without a Choose before it, this Pack would choose. With one, the tuples are chosen, but rows of theirs
+                // may be missing, and a temporal bag cannot say so of a tuple.
+                Instruction::Pack { .. } if self.incomplete && keep != TemporalFilter::All => break,
                 Instruction::Pack { bag, keep, keys, folds } => return self.pack(*bag, *keep, keys, folds),
                 Instruction::Emit { keys, folds, form } => {
                     let emission = InterpretedEmit { keys, folds, form: *form, rows: self.rows };
@@ -188,14 +186,14 @@ impl InterpreterRun<'_> {
         self.without_rows(instructions)
     }
 
-    /// Returns what becomes of a bag if no row is left, or none may be chosen. If rows are missing, the choice could have
-    /// been among them.
+    /// Returns what becomes of a bag if no row is left, or none may be packed. If rows are missing, the choice could have
+    /// been among them, or they could have been those of a tuple that was chosen.
     fn without_rows<'a>(&self, instructions: &'a [Instruction]) -> Option<AdviceEffect<'a>> {
         let last = instructions.last().filter(|_| self.incomplete);
         let Some(Instruction::Pack { bag, keep, keys, folds }) = last else { return None };
         match keep {
             TemporalFilter::All => Some(AdviceEffect::PackIncomplete(*bag, table(keys.len(), folds))),
-            _ => self.slots.is_none().then_some(AdviceEffect::Lose(*bag, *keep)),
+            _ => Some(AdviceEffect::Lose(*bag, *keep)),
         }
     }
 
@@ -318,6 +316,14 @@ impl InterpreterRun<'_> {
                 Some(regrouped(&groups, keys, folds, finished, self.errors))
             }
         };
+        // First and MostRecent may have chosen other tuples than they would have with all before them.
+        let is_doubtful = self.baggage.is_some_and(|baggage| baggage.has_doubtful_choice(bag));
+        if is_doubtful && joining.matching != JoinKind::Anti {
+            let kept = if incomplete { &mut self.loss.uncertain } else { &mut self.loss.undecided };
+            let rows = self.rows.iter().fold(0, |sum: u64, row| sum.saturating_add(row.n));
+            *kept = kept.saturating_add(rows.saturating_mul(groups.rows()));
+        }
+
         // Groups that are finished bring no states.
         let aggregates = if finished.is_some() { &[] } else { joining.aggregates };
         self.join(&groups, finished.as_deref(), &JoinSpec { aggregates, ..*joining }, absence);
@@ -377,23 +383,6 @@ impl InterpreterRun<'_> {
                 self.rows.push(row.unmatched(joining));
             }
         }
-    }
-}
-
-/// The values that a row is sorted by, compared one after the other.
-#[derive(PartialEq, Eq)]
-struct RowSortKey(Vec<Value>);
-
-impl Ord for RowSortKey {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        let differing = self.0.iter().zip(&other.0).map(|(x, y)| x.group_cmp(y)).find(|order| order.is_ne());
-        differing.unwrap_or(std::cmp::Ordering::Equal)
-    }
-}
-
-impl PartialOrd for RowSortKey {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
     }
 }
 

@@ -48,6 +48,7 @@ pub(crate) mod ir;
 pub(crate) mod outside_request;
 pub(crate) mod question;
 pub(crate) mod random;
+pub(crate) mod row_sort_key;
 pub mod sample;
 pub(crate) mod slow_path;
 pub(crate) mod stopwatch;

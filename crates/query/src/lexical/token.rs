@@ -124,6 +124,11 @@ impl Token<'_> {
         matches!(&self.kind, TokenKind::Symbol("." | "::" | "@"))
     }
 
+    /// Returns whether the token stands before the name of a parameter in other languages: `:limit`, `${limit}`.
+    pub(crate) fn begins_parameter(&self) -> bool {
+        self.kind == TokenKind::Other(':') || self.is("{")
+    }
+
     /// Returns whether the token is layout: blanks or a comment, closed or not.
     pub(crate) fn is_trivia(&self) -> bool {
         use TokenKind::{Comment, Malformed, Whitespace};

@@ -12,20 +12,20 @@ use crate::lexical::ClauseKind;
 use std::ops::Range;
 
 /// A JOIN with its arrow.
-struct WrittenJoin<'t> {
-    kind: ClauseKind,
-    before: &'t str,
-    after: &'t str,
+pub(super) struct WrittenJoin<'t> {
+    pub(super) kind: ClauseKind,
+    pub(super) before: &'t str,
+    pub(super) after: &'t str,
     /// The places of both aliases and the arrow.
-    arrow: Range<usize>,
+    pub(super) arrow: Range<usize>,
     /// The condition behind the arrow, with its AND; may be empty.
-    condition: &'t str,
+    pub(super) condition: &'t str,
 }
 
 /// An alias with its source as written.
-struct WrittenSource<'t> {
-    alias: &'t str,
-    source: &'t str,
+pub(super) struct WrittenSource<'t> {
+    pub(super) alias: &'t str,
+    pub(super) source: &'t str,
 }
 
 /// Adds the fix for arrows that lead the wrong way.
@@ -68,7 +68,7 @@ pub(super) fn of_query(query: &WrittenQuery<'_>, clauses: &[WrittenClause], foun
 }
 
 /// Reads `FROM x IN source` or `JOIN x IN source ON y -> z AND ..`; returns `None` if it is written otherwise.
-fn read<'t>(
+pub(super) fn read<'t>(
     query: &WrittenQuery<'t>,
     clause: &WrittenClause,
 ) -> Option<(WrittenSource<'t>, Option<WrittenJoin<'t>>)> {
@@ -92,7 +92,7 @@ fn read<'t>(
 }
 
 /// Returns FROM and joins in an order in which every arrow leads to an alias before it, or `None` if there is none.
-fn turned(sources: &[WrittenSource<'_>], joins: &[WrittenJoin<'_>]) -> Option<String> {
+pub(super) fn turned(sources: &[WrittenSource<'_>], joins: &[WrittenJoin<'_>]) -> Option<String> {
     // All but one event come before another one, each before exactly one.
     let mut last = sources.iter().filter(|source| joins.iter().all(|join| join.before != source.alias));
     let (root, None) = (last.next()?, last.next()) else { return None };

@@ -26,7 +26,10 @@ pub(super) fn of_query(
         found.extend(misplaced(query, clauses, i));
         match clause.kind {
             ClauseKind::Limit => found.extend(limit(query, clause)),
-            ClauseKind::Select => found.extend(every_field(query, clauses, clause, catalog)),
+            ClauseKind::Select => {
+                found.extend(every_field(query, clauses, clause, catalog));
+                found.extend(names_without_as(query, clause));
+            }
             ClauseKind::Every | ClauseKind::For => found.extend(unit(query, clause)),
             ClauseKind::Having => found.extend(having_of_rows(query, clauses, clause)),
             _ => {}
@@ -56,6 +59,7 @@ fn numbered_keys(query: &WrittenQuery<'_>, clauses: &[WrittenClause]) -> Option<
     let group = clauses.iter().find(|clause| clause.kind == ClauseKind::GroupBy)?;
     let select = clauses.iter().find(|clause| clause.kind == ClauseKind::Select)?;
     let columns = query.items(select.body());
+
     let mut edits = Vec::new();
     for key in query.items(group.body()) {
         let Some(Value::I64(n)) = query.literal(key.start).filter(|_| key.len() == 1) else { continue };
@@ -89,6 +93,7 @@ fn trailing_comma(query: &WrittenQuery<'_>, at: usize, tokens: &Range<usize>) ->
     if !query.is(at, ",") {
         return None;
     }
+
     let next = at + 1;
     let ends = next >= tokens.end
         || query.is(next, ")")
@@ -172,6 +177,26 @@ fn every_field(
     Some(QuickFix::new(query, tokens, names.join(", "), hint))
 }
 
+/// `SELECT e.n total`: a name stands behind AS.
+fn names_without_as(query: &WrittenQuery<'_>, select: &WrittenClause) -> Vec<QuickFix> {
+    let mut found = Vec::new();
+    for item in query.items(select.body()) {
+        let last = item.end - 1;
+        let Some(name) = query.name(last).filter(|_| item.len() > 1) else { continue };
+
+        let before = &query.tokens[last - 1];
+        let is_operand = before.is(")")
+            || matches!(before.kind, TokenKind::Literal(_) | TokenKind::QuotedName(_))
+            || query.name(last - 1).is_some();
+        if is_operand && !before.is_name_separator() {
+            let place = query.span(last..last + 1);
+            let edits = vec![TextEdit::new(place.start..place.start, "AS ")];
+            found.push(QuickFix::of_edits(place, format!("a column is named with AS: `AS {name}`"), edits));
+        }
+    }
+    found
+}
+
 /// `EVERY 10`, `FOR 60`: a duration has a unit.
 fn unit(query: &WrittenQuery<'_>, clause: &WrittenClause) -> Option<QuickFix> {
     let at = clause.body;
@@ -198,6 +223,7 @@ fn having_of_rows(
     if aggregates {
         return None;
     }
+
     let place = query.end_before(sources.tokens.end);
     let edits = vec![
         TextEdit::new(query.end_before(having.tokens.start)..query.end_before(having.tokens.end), ""),

@@ -7,7 +7,7 @@ use crate::lexical::{ClauseKind, TokenKind, is_reserved};
 use std::ops::Range;
 
 /// Words before JOIN that another language knows.
-const JOIN_WORDS: [&str; 10] =
+pub(super) const JOIN_WORDS: [&str; 10] =
     ["LEFT", "RIGHT", "FULL", "INNER", "OUTER", "CROSS", "NATURAL", "SEMI", "ANTI", "ASOF"];
 
 /// Fields that tell requests apart elsewhere: here the arrow does.
@@ -18,7 +18,6 @@ const REQUEST_FIELDS: [&str; 8] =
 pub(super) fn of_query(query: &WrittenQuery<'_>, clauses: &[WrittenClause], found: &mut Vec<QuickFix>) {
     let names = SourceNames::of(query, clauses);
     for clause in clauses.iter().filter(|clause| clause.kind.has_source()) {
-        found.extend(join_words(query, clause));
         match foreign_source(query, clause, &names) {
             Some(fix) => found.push(fix),
             None if clause.kind != ClauseKind::From => found.extend(join_condition(query, clause, &names)),
@@ -121,7 +120,7 @@ struct SqlSource {
 }
 
 /// Returns the tokens of a clause in which its source stands: before ON, and before words of the next join.
-fn source_of(query: &WrittenQuery<'_>, clause: &WrittenClause) -> Range<usize> {
+pub(super) fn source_of(query: &WrittenQuery<'_>, clause: &WrittenClause) -> Range<usize> {
     let body = clause.body();
     let on =
         body.clone().find(|at| query.is_one_of(*at, &["ON", "USING"]) && !query.is(at.wrapping_sub(1), "."));
@@ -155,7 +154,7 @@ fn is_quoted_name(query: &WrittenQuery<'_>, at: usize) -> bool {
 }
 
 /// Returns the place behind the name of a source, or behind its parentheses.
-fn name_end(query: &WrittenQuery<'_>, start: usize) -> Option<usize> {
+pub(super) fn name_end(query: &WrittenQuery<'_>, start: usize) -> Option<usize> {
     if query.is(start, "(") {
         return Some(query.closing(start)? + 1);
     }
@@ -191,11 +190,9 @@ fn foreign_source(
     let alias = names.alias(query, &source);
     let written = format!("{alias} IN {}", query.source(source.name.clone()));
 
+    // Several sources are joined, or a union.
     if query.is(source.end, ",") {
-        let hint = format!(
-            "one source has the alias: {keyword} {written}; others are joined: JOIN x IN .. ON x -> {alias}"
-        );
-        return Some(QuickFix::only_hint(query, clause.body..source.end + 1, hint));
+        return None;
     }
     let hint = format!("the alias stands first: {keyword} {written}");
     let mut fix = QuickFix::new(query, source.name.start..source.end, written, hint);
@@ -204,46 +201,6 @@ fn foreign_source(
     let fields = paths(query, &source.name).map(|path| TextEdit::new(query.span(path), alias.clone()));
     fix.edits.extend(fields);
     Some(fix)
-}
-
-/// The words before a JOIN: INNER and OUTER say nothing here, others ask for what there is not.
-fn join_words(query: &WrittenQuery<'_>, clause: &WrittenClause) -> Option<QuickFix> {
-    let join = clause.tokens.start;
-    let keyword_end = clause.body;
-    let mut start = join;
-    while start > 0 && query.is_one_of(start - 1, &JOIN_WORDS) {
-        start -= 1;
-    }
-    if clause.kind == ClauseKind::From || start == join {
-        return None;
-    }
-
-    let words: Vec<String> =
-        (start..keyword_end).filter_map(|at| query.word(at)).map(str::to_ascii_uppercase).collect();
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let replacement = match words.as_slice() {
-        ["LEFT", "OUTER", "JOIN"] => "LEFT JOIN",
-        ["LEFT", "ANTI", "JOIN"] => "ANTI JOIN",
-        ["INNER", "JOIN"] => "JOIN",
-        ["RIGHT", ..] => {
-            let hint = "there is no RIGHT JOIN: exchange FROM and JOIN, so that the events to be kept are in FROM, and write LEFT JOIN";
-            return Some(QuickFix::only_hint(query, start..keyword_end, hint));
-        }
-        ["FULL", ..] => {
-            let hint = "there is no FULL JOIN: LEFT JOIN keeps the events of FROM, what only happened before is another query";
-            return Some(QuickFix::only_hint(query, start..keyword_end, hint));
-        }
-        ["LEFT" | "SEMI", ..] if words.contains(&"SEMI") => {
-            let hint = "a row for each match: JOIN First(source), which matches once; ANTI JOIN keeps rows without a match";
-            return Some(QuickFix::only_hint(query, start..keyword_end, hint));
-        }
-        _ => {
-            let hint = "joins are JOIN, LEFT JOIN and ANTI JOIN, of events of one request: JOIN x IN source ON x -> y";
-            return Some(QuickFix::only_hint(query, start..keyword_end, hint));
-        }
-    };
-    let hint = format!("write {replacement}");
-    Some(QuickFix::new(query, start..keyword_end, replacement, hint))
 }
 
 /// A join says what happened before what: not which columns are equal, nor nothing.
@@ -284,14 +241,14 @@ fn join_condition(
 }
 
 /// Returns what an arrow means, for those who compare ids.
-fn arrow_hint(alias: &str, other: &str) -> String {
+pub(super) fn arrow_hint(alias: &str, other: &str) -> String {
     format!(
         "a join says which event came first, and needs no ids: {alias} -> {other} joins {other} with each {alias} \
          that happened before it in the same request; if {alias} comes later, exchange FROM and JOIN"
     )
 }
 
-fn is_request(column: &str) -> bool {
+pub(super) fn is_request(column: &str) -> bool {
     let name = column.rsplit('.').next().unwrap_or(column);
     REQUEST_FIELDS.iter().any(|known| known.eq_ignore_ascii_case(name))
 }

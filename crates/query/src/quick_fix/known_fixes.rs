@@ -3,8 +3,8 @@
 use super::fix::QuickFix;
 use super::written_query::WrittenQuery;
 use super::{
-    arrows, clauses, foreign_functions, foreign_sources, operators, other_languages, quotes, select_names,
-    units,
+    arrows, clauses, comma_sources, foreign_functions, foreign_joins, foreign_sources, keyword_names,
+    nested_queries, operators, other_languages, parameters, points_in_time, quotes, select_names, units,
 };
 use crate::catalog::Catalog;
 
@@ -33,14 +33,21 @@ pub(super) fn quick_fixes(
 
     let mut found = Vec::new();
     for at in 0..query.tokens.len() {
+        points_in_time::at(query, at, &mut found);
         let fix = operators::at(query, at)
+            .or_else(|| parameters::at(query, at))
             .or_else(|| quotes::at(query, at))
+            .or_else(|| nested_queries::at(query, at))
             .or_else(|| foreign_functions::at(query, at));
         found.extend(fix);
         found.extend(units::at(query, at));
     }
     for tokens in query.queries() {
         let written = query.clauses(tokens.clone());
+        keyword_names::of_query(query, &written, &mut found);
+        comma_sources::of_query(query, &written, &mut found);
+        comma_sources::of_choices(query, &written, &mut found);
+        foreign_joins::of_query(query, &written, &mut found);
         foreign_sources::of_query(query, &written, &mut found);
         arrows::of_query(query, &written, &mut found);
         select_names::of_query(query, &written, &mut found);

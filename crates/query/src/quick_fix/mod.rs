@@ -13,13 +13,20 @@
 
 mod arrows;
 mod clauses;
+mod comma_sources;
 mod fix;
 mod foreign_functions;
+mod foreign_joins;
 mod foreign_sources;
+mod keyword_names;
 mod known_fixes;
 mod mend;
+mod nested_queries;
 mod operators;
 mod other_languages;
+mod parameters;
+mod pipelines;
+mod points_in_time;
 mod quotes;
 mod select_names;
 mod units;

@@ -7,8 +7,10 @@
 
 use super::fix::QuickFix;
 use super::foreign_functions::quantile_call;
+use super::pipelines;
 use super::written_query::{WrittenQuery, quoted};
-use crate::lexical::{TokenKind, is_keyword};
+use crate::lexical::{ClauseKind, TokenKind, is_keyword};
+use crate::syntax::misspelt_clause;
 use pivot_advice::Value;
 use std::ops::Range;
 
@@ -23,11 +25,14 @@ pub(super) fn translated(query: &WrittenQuery<'_>) -> Option<QuickFix> {
         return None;
     }
 
-    let text = bpftrace(query).or_else(|| {
-        let selector = PromqlQuery::read(query)?;
-        Some(selector.written())
-    });
     let all = 0..query.tokens.len();
+    let promql = PromqlQuery::read(query);
+    if let Some(selector) = promql.as_ref().filter(|selector| selector.lacks_field) {
+        let hint = format!("an event has several fields, so say which is meant: {}", selector.written());
+        return Some(QuickFix::only_hint(query, all, hint));
+    }
+    let text = bpftrace(query).or_else(|| promql.map(|selector| selector.written()));
+    let text = text.or_else(|| pipelines::translated(query));
     match text {
         Some(text) => Some(QuickFix::new(query, all, text, format!("here {SHAPE}"))),
         None if is_foreign(query) => Some(QuickFix::only_hint(query, all, SHAPE)),
@@ -35,9 +40,13 @@ pub(super) fn translated(query: &WrittenQuery<'_>) -> Option<QuickFix> {
     }
 }
 
-/// Returns whether signs stand in the text that other languages of this kind have.
+/// Returns whether the text is in another language: signs stand in it that others have, or no word of any query.
 fn is_foreign(query: &WrittenQuery<'_>) -> bool {
     query.tokens.iter().any(|token| token.is("{") || token.is("@"))
+        || !(0..query.tokens.len()).any(|at| {
+            query.is_one_of(at, &["FROM", "SELECT", "IN", "WITH"])
+                || misspelt_clause(&query.tokens[at..]).is_some_and(|kind| kind != ClauseKind::Limit)
+        })
 }
 
 /// Reads `probe /filter/ { @[keys] = function(value); }`.
@@ -129,6 +138,10 @@ struct PromqlQuery {
     value: Option<String>,
     every: Option<String>,
     limit: Option<String>,
+    /// A comparison of the value with a number.
+    having: Option<String>,
+    /// Whether it is not said which field of an event is meant.
+    lacks_field: bool,
 }
 
 impl PromqlQuery {
@@ -158,6 +171,16 @@ impl PromqlQuery {
             self.by(query, close + 1)?;
         }
 
+        // What stands behind the outermost function is a comparison with a number, or has no meaning here.
+        let behind = if query.is_word(close + 1, "by") { query.closing(close + 2)? + 1 } else { close + 1 };
+        if behind < tokens.end {
+            let is_comparison = [">", "<", ">=", "<=", "==", "!="].iter().any(|sign| query.is(behind, sign));
+            let number = query.literal(behind + 1).and_then(Value::as_f64);
+            number.filter(|_| is_comparison && behind + 2 == tokens.end && self.having.is_none())?;
+            let having = query.source(behind..behind + 2);
+            self.having = Some(having.replacen("==", "=", 1));
+        }
+
         let arguments = query.items(open + 1..close);
         let number =
             arguments.first().filter(|_| arguments.len() == 2).map(|first| query.source(first.clone()));
@@ -166,8 +189,19 @@ impl PromqlQuery {
                 self.value = Some("RATE(COUNT)".into());
             }
             "rate" | "irate" => {}
-            "increase" | "count_over_time" | "sum" | "count" => {
+            "increase" | "count_over_time" | "sum" | "count" | "absent" | "absent_over_time" => {
                 self.value.get_or_insert_with(|| "COUNT".into());
+            }
+            // A sample of a metric is one number, an event has several.
+            "avg" | "max" | "min" | "stddev" | "avg_over_time" | "max_over_time" | "min_over_time"
+            | "sum_over_time" | "stddev_over_time" => {
+                let function = name.trim_end_matches("_over_time").to_uppercase();
+                self.lacks_field |= self.value.is_none();
+                self.value.get_or_insert_with(|| format!("{function}(e.field)"));
+            }
+            "quantile" | "quantile_over_time" => {
+                self.lacks_field |= self.value.is_none();
+                self.value = Some(quantile_call(number?.parse().ok()?, "e.field"));
             }
             "topk" => self.limit = number.map(str::to_owned),
             "histogram_quantile" => self.value = Some(quantile_call(number?.parse().ok()?, "e.elapsed")),
@@ -226,6 +260,9 @@ impl PromqlQuery {
             }
         }
 
+        if let Some(having) = &self.having {
+            text.push_str(&format!(" HAVING {value} {having}"));
+        }
         if let Some(limit) = &self.limit {
             text.push_str(&format!(" ORDER BY {value} DESC LIMIT {limit}"));
         }
@@ -245,6 +282,7 @@ fn condition(query: &WrittenQuery<'_>, matcher: Range<usize>) -> Option<String> 
         TokenKind::Literal(Value::Str(text)) => quoted(text),
         _ => return None,
     };
+
     let operator = match query.source(matcher.start + 1..last) {
         "=" => "=",
         "!=" => "!=",

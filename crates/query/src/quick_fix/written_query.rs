@@ -119,6 +119,7 @@ impl<'t> WrittenQuery<'t> {
             } else if self.is(at, ")") {
                 depth = depth.checked_sub(1)?;
             }
+
             if depth == 0 {
                 return Some(at);
             }
@@ -135,6 +136,7 @@ impl<'t> WrittenQuery<'t> {
             } else if self.is(at, "(") {
                 depth = depth.checked_sub(1)?;
             }
+
             if depth == 0 {
                 return Some(at);
             }
@@ -233,9 +235,11 @@ impl<'t> WrittenQuery<'t> {
         let mut at = query.start;
 
         while at < query.end {
-            let is_member = at > 0 && self.tokens[at - 1].is_name_separator();
+            let before = at.checked_sub(1).map(|before| &self.tokens[before]);
+            let is_part =
+                before.is_some_and(|before| before.is_name_separator() || before.begins_parameter());
             if depth == 0
-                && !is_member
+                && !is_part
                 && let Some((kind, length)) = clause_at(&self.tokens[at..query.end])
             {
                 if let Some(before) = clauses.last_mut() {

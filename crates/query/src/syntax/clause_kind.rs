@@ -34,9 +34,13 @@ impl ClauseKind {
 
 /// Returns the clause that tokens begin with and how many tokens name it, or `None` if they begin none.
 ///
-/// `GROUP` without `BY` is the clause, too: that BY is missing is reported where the clause is read.
+/// `GROUP` without `BY` is the clause, too: that BY is missing is reported where the clause is read. `Within.hit` and
+/// `order IN` begin none: they are meant as names, and what is wrong with them is reported where they stand.
 pub(crate) fn clause_at(tokens: &[Token<'_>]) -> Option<(ClauseKind, usize)> {
     let TokenKind::Word(first) = &tokens.first()?.kind else { return None };
+    if begins_name(tokens) {
+        return None;
+    }
 
     let mut without_second = None;
     for keyword in KEYWORDS {
@@ -58,9 +62,22 @@ pub(crate) fn clause_at(tokens: &[Token<'_>]) -> Option<(ClauseKind, usize)> {
     without_second
 }
 
-/// Returns the clause that a misspelt word means, or `None` if the word is near none.
-pub(super) fn misspelt_clause(token: &Token<'_>) -> Option<ClauseKind> {
-    let TokenKind::Word(word) = &token.kind else { return None };
+/// Returns whether the first token can only be meant as a name: another segment follows, or it is an alias.
+fn begins_name(tokens: &[Token<'_>]) -> bool {
+    let [_, next, rest @ ..] = tokens else { return false };
+    let is_segment = rest.first().is_some_and(|segment| {
+        matches!(segment.kind, TokenKind::Word(_) | TokenKind::QuotedName(_)) || segment.is("*")
+    });
+    ((next.is(".") || next.is("::")) && is_segment) || next.is_word("IN") || next.is("->")
+}
+
+/// Returns the clause that the misspelt word means that tokens begin with, or `None` if the word is near none.
+pub(crate) fn misspelt_clause(tokens: &[Token<'_>]) -> Option<ClauseKind> {
+    let TokenKind::Word(word) = &tokens.first()?.kind else { return None };
+    // A keyword that is written as it should be stands where no clause begins, such as inside of parentheses.
+    if begins_name(tokens) || KEYWORDS.iter().any(|keyword| keyword.text.eq_ignore_ascii_case(word)) {
+        return None;
+    }
 
     // Near FOR and LET are too many names. GROUP is no typo of another word, ORDER is one of names.
     let single_word = KEYWORDS.iter().filter_map(|keyword| match keyword.role {

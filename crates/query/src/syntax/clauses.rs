@@ -101,7 +101,7 @@ fn clause_starts(tokens: &[Token<'_>]) -> Vec<ClauseStart> {
             TokenKind::Symbol(")") => depth = depth.saturating_sub(1),
             _ => {}
         }
-        behind_separator = token.is_name_separator();
+        behind_separator = token.is_name_separator() || token.begins_parameter();
     }
     starts
 }
@@ -238,7 +238,7 @@ impl ClauseParser {
     /// Reads on behind a misspelt keyword as if it had been right. Returns false if there is none.
     fn misspelt(&mut self, rest: TokenStream<'_>) -> bool {
         let Some(token) = rest.first() else { return false };
-        let Some(kind) = misspelt_clause(token) else { return false };
+        let Some(kind) = misspelt_clause(rest.list) else { return false };
 
         let wrong = Diagnostic::error(token.span, format!("unknown clause {}", token.quoted()));
         let by = rest.rest().first().is_some_and(|token| token.is_word("BY"));
@@ -323,7 +323,7 @@ fn parse<'a, T>(
 fn broken<'a>(clause: &UnparsedClause<'a>, failure: &ParseFailure) -> ClauseOutcome<'a> {
     // The furthest place that any alternative came to explains most.
     let rest = clause.body.skip(clause.body.list.len().saturating_sub(failure.left));
-    if rest.first().is_some_and(|token| misspelt_clause(token).is_some()) {
+    if misspelt_clause(rest.list).is_some() {
         return ClauseOutcome::BrokenAtMisspelt(rest);
     }
 

@@ -17,5 +17,5 @@ mod sources;
 mod token_stream;
 mod trailing_clauses;
 
-pub(crate) use clause_kind::clause_at;
+pub(crate) use clause_kind::{clause_at, misspelt_clause};
 pub(crate) use parser::{Params, parse, unbalanced};

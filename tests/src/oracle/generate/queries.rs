@@ -187,7 +187,7 @@ impl Generator<'_> {
         }
 
         for (name, ty) in DEFAULT_FIELDS {
-            if self.random.percent(15) {
+            if self.random.percent(18) {
                 columns.push(GeneratedColumn {
                     name: name.to_owned(),
                     ty,
@@ -197,7 +197,7 @@ impl Generator<'_> {
         }
 
         for (name, ty) in OTHER_FIELDS {
-            if self.random.percent(3) {
+            if self.random.percent(6) {
                 columns.push(GeneratedColumn {
                     name: name.to_owned(),
                     ty,

@@ -113,7 +113,7 @@ pub(crate) fn steps(random: &mut Random, tracepoints: &[TracepointSpec], query: 
     });
 
     let (steps, live, request) = (Vec::new(), Vec::new(), Value::Null);
-    let loses_replies = random.percent(10);
+    let loses_replies = random.percent(16);
     let mut scenario =
         Scenario { random, tracepoints, defaults, request, steps, live, next: 0, families: 0, loses_replies };
     let requests = 1 + scenario.random.below(if sampled { 6 } else { 3 });

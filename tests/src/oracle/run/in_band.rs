@@ -38,8 +38,6 @@ pub(crate) struct InBandResult {
     pub too_large: bool,
     /// Baggage was cut, and the result says that it may be short.
     pub partial: bool,
-    /// Whether a reply that had tuples came without, from a peer that may not run Pivot.
-    pub unreturned: bool,
     /// Rows of LEFT and ANTI joins that may be there only because baggage was incomplete.
     pub uncertain: u64,
     /// Evaluations that had no value.
@@ -226,16 +224,14 @@ impl<'a> InBandRun<'a> {
                 }
                 self.branches.insert(*to, (baggage, process));
             }
-            RunStep::Bare(to, from) => {
+            RunStep::Bare(to, from) | RunStep::Lost(to, from) => {
                 let ((mut baggage, process), (ended, _)) = (self.take(*to), self.take(*from));
                 // Both ends report the tag of the call if the reply left with tuples; nobody knows what the other has.
                 self.unreturned |= ended.queries().next().is_some();
-                baggage.note_bare_reply();
-                self.branches.insert(*to, (baggage, process));
-            }
-            RunStep::Lost(to, from) => {
-                let ((mut baggage, process), _) = (self.take(*to), self.take(*from));
-                baggage.mark_partial();
+                match step {
+                    RunStep::Lost(..) => baggage.mark_partial(),
+                    _ => baggage.note_bare_reply(),
+                }
                 self.branches.insert(*to, (baggage, process));
             }
             RunStep::Cancel(branch) => drop(self.take(*branch)),
@@ -400,17 +396,8 @@ impl<'a> InBandRun<'a> {
         let rows = finished(&rows, &program.output, &mut errors);
         let too_large = self.too_large || whole.loss.dropped > 0 || whole.other.is_some();
 
-        let (stamps, constants, unreturned) = (self.stamps, self.constants, self.unreturned);
-        Ok(InBandResult {
-            rows,
-            stamps,
-            too_large,
-            partial,
-            unreturned,
-            uncertain,
-            errors: errors.0,
-            constants,
-        })
+        let (stamps, constants) = (self.stamps, self.constants);
+        Ok(InBandResult { rows, stamps, too_large, partial, uncertain, errors: errors.0, constants })
     }
 }
 

@@ -215,6 +215,16 @@ impl LazyBag {
         self.bytes().is_some_and(bag_header::is_cut)
     }
 
+    /// Whether it is a bag that keeps the first or the most recent tuples, or that has lost them. Does not decode the bag.
+    #[cold]
+    pub(crate) fn is_temporal(&self) -> bool {
+        match (&self.form, self.decoded.get().and_then(Option::as_deref)) {
+            (BagRepresentation::Arrived(bytes), _) => !bag_header::is_grouped(bytes),
+            (BagRepresentation::Grouped(_), _) => false,
+            (BagRepresentation::Decoded(_), bag) => !matches!(bag, Some(Bag::Grouped { .. })),
+        }
+    }
+
     /// Returns how many tuples a bag of the first ones has chosen, 0 for any other bag, and `None` if its
     /// tuples were lost. Does not decode the bag.
     pub(crate) fn first_count(&self) -> Option<usize> {
