@@ -6,11 +6,12 @@
 //! 3                   this number alone
 //! ```
 //!
-//! A bound is rounded away from the middle of its bucket, to as many digits as the width of the bucket needs: so
-//! every number lies within the label that it is counted under, and two buckets have two labels. The least and
-//! the largest number are known: the outermost buckets end there.
+//! Every number lies within the label that it is counted under, and within no other. So where two buckets meet, their
+//! common bound is shown to the last digit: numbers may lie anywhere beside it. A bound with an empty bucket beside it
+//! is rounded into that, to as many digits as the width of its bucket needs. The least and the largest number are
+//! known: the outermost buckets end there.
 
-use super::HistogramBucket;
+use super::{ExponentialHistogram, HistogramBucket};
 use crate::duration_text;
 use crate::value::Value;
 
@@ -45,7 +46,7 @@ pub struct LabelledBucket {
 
 /// The numbers that a bucket may hold.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct BucketRange {
+struct BucketRange {
     lower: f64,
     upper: f64,
     /// Whether the lower bound itself is in the bucket.
@@ -56,7 +57,7 @@ pub(super) struct BucketRange {
 
 impl BucketRange {
     /// Returns the range of a bucket of a histogram whose least and largest number are known.
-    pub(super) fn of(bucket: HistogramBucket, bounds: (f64, f64), kind: CountedNumbers) -> BucketRange {
+    fn of(bucket: HistogramBucket, bounds: (f64, f64), kind: CountedNumbers) -> BucketRange {
         // A bucket is open on the side of zero: the bounds of a negative one are turned round.
         let negative = bucket.upper <= 0.0;
         let HistogramBucket { lower, upper, .. } = bucket;
@@ -80,35 +81,34 @@ impl BucketRange {
 
     /// Returns the range from the first to the last integer in it.
     fn of_integers(self) -> BucketRange {
-        // A bound is a power that is rounded: an integer at it is taken to be within.
-        let slack = 1e-14;
-        let (below, above) = (self.lower - self.lower.abs() * slack, self.upper + self.upper.abs() * slack);
-        let first = if self.with_lower || below.fract() != 0.0 { below.ceil() } else { below + 1.0 };
-        let last = if self.with_upper || above.fract() != 0.0 { above.floor() } else { above - 1.0 };
+        let (above, below) = (self.lower.floor() + 1.0, self.upper.ceil() - 1.0);
+        let first = if self.with_lower { self.lower.ceil() } else { above };
+        let last = if self.with_upper { self.upper.floor() } else { below };
         match first <= last {
             true => BucketRange { lower: first, upper: last, with_lower: true, with_upper: true },
             false => self,
         }
     }
 
-    /// Returns the range as text.
-    pub(super) fn label(self, kind: CountedNumbers) -> String {
+    /// Returns the range as text. Its bounds may be rounded to others within `room`, where no other bucket is.
+    fn label(self, room: (f64, f64), kind: CountedNumbers) -> String {
         if self.lower == self.upper {
             return bound(self.lower, kind);
         }
 
         let width = self.upper - self.lower;
-        // A duration beyond the longest would show as the longest, and not as a bound that was moved.
-        let (least, most) = match kind {
-            CountedNumbers::Nanoseconds => (i64::MIN as f64, i64::MAX as f64),
-            CountedNumbers::Doubles | CountedNumbers::Integers => (f64::NEG_INFINITY, f64::INFINITY),
-        };
         let rounded = DIGITS.map(|digits| BucketRange {
-            lower: rounded(self.lower, digits, Rounding::Down).max(least),
-            upper: rounded(self.upper, digits, Rounding::Up).min(most),
+            lower: rounded(self.lower, digits, Rounding::Down),
+            upper: rounded(self.upper, digits, Rounding::Up),
             ..self
         });
-        let mut narrow = rounded.filter(|wider| wider.upper - wider.lower <= width * (1.0 + MOST_WIDENED));
+        // Each bound is moved by itself, since there may be room on one side only.
+        let in_room = rounded.map(|wider| BucketRange {
+            lower: if wider.lower >= room.0 { wider.lower } else { self.lower },
+            upper: if wider.upper <= room.1 { wider.upper } else { self.upper },
+            ..self
+        });
+        let mut narrow = in_room.filter(|wider| wider.upper - wider.lower <= width * (1.0 + MOST_WIDENED));
         let shown = narrow.next().unwrap_or(self);
 
         // A bound that was moved is not in the bucket.
@@ -116,6 +116,33 @@ impl BucketRange {
         let close = if self.with_upper || shown.upper != self.upper { ']' } else { ')' };
         format!("{open}{}, {}{close}", bound(shown.lower, kind), bound(shown.upper, kind))
     }
+}
+
+/// Returns the label and the count of each bucket of a histogram that is not empty, ascending.
+pub(super) fn labelled_counts(histogram: &ExponentialHistogram, kind: CountedNumbers) -> Vec<(String, u64)> {
+    let buckets = histogram.buckets();
+    let ranges: Vec<BucketRange> =
+        buckets.iter().map(|bucket| BucketRange::of(*bucket, histogram.bounds, kind)).collect();
+
+    // A duration beyond the longest would show as the longest, and not as a bound that was moved.
+    let (least, most) = match kind {
+        CountedNumbers::Nanoseconds => (i64::MIN as f64, i64::MAX as f64),
+        CountedNumbers::Doubles | CountedNumbers::Integers => (f64::NEG_INFINITY, f64::INFINITY),
+    };
+    let middle = |below: f64, above: f64| below + (above - below) / 2.0;
+
+    let mut labelled = Vec::with_capacity(buckets.len());
+    for (i, range) in ranges.iter().enumerate() {
+        // What lies between two buckets is divided between them.
+        let before = i.checked_sub(1).and_then(|before| ranges.get(before));
+        let after = ranges.get(i + 1);
+        let room = (
+            before.map_or(least, |before| middle(before.upper, range.lower).max(before.upper)),
+            after.map_or(most, |after| middle(range.upper, after.lower).min(after.lower)),
+        );
+        labelled.push((range.label(room, kind), buckets[i].count));
+    }
+    labelled
 }
 
 /// Returns a bound as text; with an exponent if it is very large or small, as a duration if it is one.
@@ -183,10 +210,43 @@ fn value_of(text: &str) -> Option<Value> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ExponentialHistogram;
     use super::*;
 
-    /// The labels of numbers, after a check that each number is within the label of its bucket.
+    /// A bucket as it is shown.
+    #[derive(Debug, Clone, PartialEq)]
+    struct Shown {
+        label: String,
+        lower: f64,
+        upper: f64,
+    }
+
+    impl Shown {
+        fn read(text: &str) -> (Shown, usize) {
+            let found = labelled_bucket(text).unwrap_or_else(|| panic!("{text}"));
+            let number = |value: &Value| match value {
+                Value::Duration(ns) => *ns as f64,
+                other => other.as_f64().unwrap_or(f64::NAN),
+            };
+            let label = text.rsplit_once(": ").map_or("", |(label, _)| label).to_owned();
+            let (lower, upper) = (number(&found.lower), number(&found.upper));
+            (Shown { label, lower, upper }, found.count as usize)
+        }
+
+        fn contains(&self, x: f64) -> bool {
+            let above = if self.label.starts_with('(') { x > self.lower } else { x >= self.lower };
+            let below = if self.label.ends_with(')') { x < self.upper } else { x <= self.upper };
+            above && below
+        }
+
+        /// Whether all numbers in it are below those in the next.
+        fn is_below(&self, next: &Shown) -> bool {
+            let touches =
+                self.upper == next.lower && (self.label.ends_with(')') || next.label.starts_with('('));
+            self.upper < next.lower || touches
+        }
+    }
+
+    /// The labels of numbers, after a check that each number is within the label of its bucket and within no other.
     fn labels(numbers: &[f64], kind: CountedNumbers) -> Vec<String> {
         let mut histogram = ExponentialHistogram::default();
         assert!(numbers.iter().all(|x| histogram.add(*x, 1)));
@@ -194,28 +254,20 @@ mod tests {
         sorted.sort_by(f64::total_cmp);
 
         let mut left = &sorted[..];
-        let mut labels = Vec::new();
-        for bucket in histogram.buckets() {
-            let label = BucketRange::of(bucket, histogram.bounds, kind).label(kind);
-            let text = format!("{label}: {}", bucket.count);
-            let shown = labelled_bucket(&text).unwrap_or_else(|| panic!("{text}"));
-            let (inside, rest) = left.split_at(shown.count as usize);
-            let number = |value: &Value| match value {
-                Value::Duration(ns) => *ns as f64,
-                other => other.as_f64().unwrap_or(f64::NAN),
-            };
-            let (lower, upper) = (number(&shown.lower), number(&shown.upper));
-            for x in inside {
-                let above = if label.starts_with('(') { *x > lower } else { *x >= lower };
-                let below = if label.ends_with(')') { *x < upper } else { *x <= upper };
-                assert!(above && below, "{x} is counted under {label}");
+        let mut labels: Vec<Shown> = Vec::new();
+        for (label, count) in labelled_counts(&histogram, kind) {
+            let (shown, count) = Shown::read(&format!("{label}: {count}"));
+            let (inside, rest) = left.split_at(count);
+            let outside = inside.iter().find(|x| !shown.contains(**x));
+            assert_eq!(outside, None, "a number is counted under {label}");
+            if let Some(before) = labels.last() {
+                assert!(before.is_below(&shown), "{} and {label} overlap", before.label);
             }
-            assert!(!labels.contains(&label), "two buckets are called {label}");
-            labels.push(label);
+            labels.push(shown);
             left = rest;
         }
         assert!(left.is_empty());
-        labels
+        labels.into_iter().map(|shown| shown.label).collect()
     }
 
     #[test]
@@ -258,6 +310,58 @@ mod tests {
                 labels(&whole, CountedNumbers::Integers);
                 labels(&whole, CountedNumbers::Nanoseconds);
             }
+        }
+    }
+
+    #[test]
+    fn dense_numbers_are_within_one_label_each() {
+        // Buckets are neighbours here, and numbers lie at their bounds and as near to them as doubles get.
+        let mut numbers: Vec<f64> = (1..3000).map(|i| 1.0 + f64::from(i) * 1e-3).collect();
+        let mut histogram = ExponentialHistogram::default();
+        assert!(numbers.iter().all(|x| histogram.add(*x, 1)));
+        for bucket in histogram.buckets() {
+            numbers.extend([bucket.lower.next_down(), bucket.lower, bucket.lower.next_up()]);
+        }
+        labels(&numbers, CountedNumbers::Doubles);
+        let negative: Vec<f64> = numbers.iter().map(|x| -x).collect();
+        labels(&negative, CountedNumbers::Doubles);
+
+        let whole: Vec<f64> = (10_000..50_000).map(f64::from).collect();
+        labels(&whole, CountedNumbers::Integers);
+        labels(&whole, CountedNumbers::Nanoseconds);
+    }
+
+    /// Numbers that are the same in each run.
+    struct Numbers(u64);
+
+    impl Numbers {
+        fn bits(&mut self) -> u64 {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            self.0 ^ self.0 >> 29
+        }
+
+        /// A number from 0 to below 1.
+        fn part(&mut self) -> f64 {
+            (self.bits() >> 11) as f64 / (1_u64 << 53) as f64
+        }
+    }
+
+    #[test]
+    fn labels_divide_whatever_is_counted() {
+        let mut random = Numbers(7);
+        for round in 0..300_usize {
+            // Some numbers of any size, and many of a few sizes.
+            let any = (0..round % 7).map(|_| f64::from_bits(random.bits())).filter(|x| x.is_finite());
+            let mut numbers: Vec<f64> = any.collect();
+            let spread = 2f64.powi((round % 9) as i32);
+            let sign = if round % 3 == 0 { -1.0 } else { 1.0 };
+            numbers.extend((0..1 + round * 3).map(|_| sign * (0.5 + random.part() * spread)));
+            labels(&numbers, CountedNumbers::Doubles);
+
+            let most = 10f64.powi((round % 12) as i32);
+            let whole: Vec<f64> = (0..1 + round * 3).map(|_| (sign * random.part() * most).round()).collect();
+            labels(&whole, CountedNumbers::Integers);
+            labels(&whole, CountedNumbers::Nanoseconds);
         }
     }
 

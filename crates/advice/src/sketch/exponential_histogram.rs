@@ -264,10 +264,30 @@ fn base(scale: i8) -> f64 {
     2f64.powf(2f64.powi(-i32::from(scale)))
 }
 
+/// How near to a whole number a logarithm may be that rounding has moved to the other side of it, at any scale.
+const NEAR_BOUND: f64 = 1e-5;
+
 /// Returns the number of the bucket of a positive number.
+#[inline]
 fn index(x: f64, scale: i8) -> i32 {
     let scaled = x.log2() * 2f64.powi(i32::from(scale));
-    let index = scaled.ceil() - 1.0;
+    let above = scaled.ceil();
+
+    // From 0 to 1: both ends are near a bound.
+    let gap = above - scaled;
+    if (gap - 0.5).abs() > 0.5 - NEAR_BOUND {
+        let bound = if gap < 0.5 { above } else { above - 1.0 };
+        return index_near_bound(x, bound, scale);
+    }
+    let index = above - 1.0;
+    index as i32
+}
+
+/// Returns the number of the bucket of a number that is near the bound of two: the bound itself decides, which is what
+/// people are shown, and not the logarithm, which is rounded.
+#[cold]
+fn index_near_bound(x: f64, bound: f64, scale: i8) -> i32 {
+    let index = if x <= lower_bound(bound, scale) { bound - 1.0 } else { bound };
     index as i32
 }
 

@@ -1,12 +1,12 @@
 //! Finished sketches as lists of text, one bucket or value each.
 //!
 //! ```text
-//! HIST(latency)                  ["[1ms, 1.09ms]: 12", "(1.09ms, 1.189ms]: 30"]
+//! HIST(latency)                  ["[1ms, 1.090507ms]: 12", "[1.090508ms, 1.189207ms]: 30"]
 //! LHIST(size, 0, 30, 10)         ["[0, 10): 1", "[10, 20): 2", "[30, ∞): 8"]
 //! TOPK(path, 2)                  ["/index: 40", "/login: 7 (-2)"]          at most 7, at least 5
 //! ```
 
-use super::bucket_label::{BucketRange, CountedNumbers, bound};
+use super::bucket_label::{CountedNumbers, bound, labelled_counts};
 use crate::bucket_edge::bucket_edge;
 use crate::sketch::{BucketCounts, ExponentialHistogram, SpaceSaving};
 use crate::value::Value;
@@ -61,11 +61,8 @@ pub(crate) fn integer_buckets(histogram: &ExponentialHistogram) -> Value {
 }
 
 fn bucket_list(histogram: &ExponentialHistogram, kind: CountedNumbers) -> Value {
-    let buckets = histogram.buckets();
-    list(buckets.into_iter().map(|bucket| {
-        let label = BucketRange::of(bucket, histogram.bounds, kind).label(kind);
-        format!("{label}: {}", bucket.count)
-    }))
+    let labelled = labelled_counts(histogram, kind);
+    list(labelled.into_iter().map(|(label, count)| format!("{label}: {count}")))
 }
 
 /// Returns `[lower, upper): count` for each bucket; those at the ends are unbounded.
