@@ -10,6 +10,9 @@ pub struct QueryCost {
     pub events: u64,
     /// Processor time spent in its advice, in nanoseconds: an estimate from a sample of the events.
     pub busy_ns: u64,
+    /// The most of that time that was added at once: by one event, and those that it stands for. Agents know it of
+    /// their own queries; it is not reported.
+    pub longest_ns: u64,
     /// Tuples packed into baggage.
     pub packed: u64,
     /// Encoded bytes of the packed tuples.
@@ -20,6 +23,7 @@ impl QueryCost {
     /// Adds time spent in its advice.
     pub fn add_busy(&mut self, busy_ns: u64) {
         self.busy_ns = self.busy_ns.saturating_add(busy_ns);
+        self.longest_ns = self.longest_ns.max(busy_ns);
     }
 
     /// Counts one packed tuple of that many bytes.
@@ -38,6 +42,7 @@ impl QueryCost {
     pub fn merge(&mut self, other: &QueryCost) {
         self.events = self.events.saturating_add(other.events);
         self.busy_ns = self.busy_ns.saturating_add(other.busy_ns);
+        self.longest_ns = self.longest_ns.max(other.longest_ns);
         self.packed = self.packed.saturating_add(other.packed);
         self.packed_bytes = self.packed_bytes.saturating_add(other.packed_bytes);
     }

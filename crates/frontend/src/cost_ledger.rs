@@ -104,7 +104,7 @@ mod tests {
     fn the_last_seconds_forget_and_the_total_does_not() {
         let second = 1_000_000_000;
         let mut account = AgentCost::default();
-        let cost = QueryCost { events: 5, busy_ns: 100, packed: 1, packed_bytes: 20 };
+        let cost = QueryCost { events: 5, busy_ns: 100, longest_ns: 0, packed: 1, packed_bytes: 20 };
         (0..30).for_each(|i| account.charge(cost, &WindowGroups::new(&Groups::new(0, &[])), i * second));
         assert_eq!((account.total.events, account.recent(29 * second).events), (150, 50));
         assert_eq!(account.recent(35 * second).packed_bytes, 80);

@@ -105,7 +105,7 @@ pub fn outside_places(found: Vec<wire::OutsidePlace>) -> OutsidePlaces {
 /// Returns what a query costs; no message means nothing.
 pub fn cost(cost: Option<wire::Cost>) -> QueryCost {
     let wire::Cost { events, busy_ns, packed, packed_bytes } = cost.unwrap_or_default();
-    QueryCost { events, busy_ns, packed, packed_bytes }
+    QueryCost { events, busy_ns, longest_ns: 0, packed, packed_bytes }
 }
 
 /// Returns how a query stands in a process; a state of a later version is refused.

@@ -87,7 +87,7 @@ pub fn outside_places(places: &OutsidePlaces) -> Vec<wire::OutsidePlace> {
 
 /// Returns the message that says what a query costs.
 pub fn cost(cost: &QueryCost) -> wire::Cost {
-    let QueryCost { events, busy_ns, packed, packed_bytes } = *cost;
+    let QueryCost { events, busy_ns, longest_ns: _, packed, packed_bytes } = *cost;
     wire::Cost { events, busy_ns, packed, packed_bytes }
 }
 

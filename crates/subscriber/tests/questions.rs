@@ -186,7 +186,7 @@ fn work_for_an_event_is_charged_to_the_query_that_looks_and_at_most_so_much() {
 
 /// A query that has a library do dear work is throttled and then rests, as by work of its own.
 #[test]
-fn dear_work_ends_within_seconds_because_it_is_part_of_the_querys_budget() {
+fn dear_work_ends_after_one_second_because_it_is_part_of_the_querys_budget() {
     const TURNS: u64 = 400;
     for library in LIBRARIES {
         unwanted(|| {
@@ -203,7 +203,7 @@ fn dear_work_ends_within_seconds_because_it_is_part_of_the_querys_budget() {
             };
             let made: Vec<u64> = (0..8).map(|_| second()).collect();
             assert_eq!(made[0], TURNS, "{}", library.0);
-            assert!(made[4..].iter().sum::<u64>() <= TURNS / 10, "{}: {made:?}", library.0);
+            assert!(made[1..].iter().sum::<u64>() <= TURNS / 10, "{}: {made:?}", library.0);
             pivot_agent::stop_governing();
         });
     }

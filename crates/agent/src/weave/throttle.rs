@@ -1,7 +1,7 @@
 //! Keeps queries within their CPU budgets, and away from a process that they made panic.
 //!
 //! ```text
-//!             over budget twice           at weight 256 and over budget
+//!      over budget twice, or once by far  at weight 256 and over budget
 //!  weight 1 ───────────────────▶ weight w ─────────────────────────────▶ resting, 10 s
 //!     ▲                            │  ▲                                     │
 //!     └──── under ¾ of the budget ─┘  └────────── tried at weight 256 ──────┘
@@ -31,6 +31,10 @@ const REST_NS: u64 = 10_000_000_000;
 
 /// How many times in a row a budget must be exceeded: one long event is an accident.
 const STRIKES: u32 = 2;
+
+/// How many times its budget a query has to use without its longest event, so that once is enough: many events are no
+/// accident.
+const OBVIOUS_EXCESS: f64 = 4.0;
 
 /// The part of the budget that a query may use after its weight was lowered. Lower than the budget, so that the weight
 /// does not swing.
@@ -126,6 +130,8 @@ struct QueryHealth {
     packs: bool,
     /// The fraction of a core that it used last.
     used: f64,
+    /// The part of that without its longest event.
+    used_by_others: f64,
 }
 
 impl QueryHealth {
@@ -142,6 +148,7 @@ impl QueryHealth {
             ruled_out: RuledOut::default(),
             packs: false,
             used: 0.0,
+            used_by_others: 0.0,
         }
     }
 
@@ -171,7 +178,8 @@ impl QueryHealth {
     fn adapt(&mut self, limit: f64) -> bool {
         if self.used > limit {
             self.strikes += 1;
-            if self.strikes < STRIKES {
+            let is_obvious = self.used_by_others > OBVIOUS_EXCESS * limit;
+            if self.strikes < STRIKES && !is_obvious {
                 return false;
             }
 
@@ -338,8 +346,10 @@ impl Governor {
         let mut changed = false;
 
         for (query, health) in &mut self.0 {
-            let busy_ns = costs.get(query).map_or(0, |cost| cost.busy_ns);
-            health.used = busy_ns as f64 / elapsed_ns.max(1) as f64;
+            let cost = costs.get(query).copied().unwrap_or_default();
+            health.used = cost.busy_ns as f64 / elapsed_ns.max(1) as f64;
+            let others_ns = cost.busy_ns.saturating_sub(cost.longest_ns);
+            health.used_by_others = others_ns as f64 / elapsed_ns.max(1) as f64;
 
             // Quarantined by an event since the last time. It does nothing already, but costs every event a look.
             if !health.gate.is_open() && !health.is_unwoven {
@@ -385,13 +395,19 @@ mod tests {
         governor
     }
 
-    /// Lets seconds pass in which each query would use so much, if it looked at every request.
+    /// Lets seconds pass in which each query would use so much, if it looked at every request, in many events.
     fn pass(governor: &mut Governor, seconds: usize, full: f64) -> bool {
+        pass_events(governor, seconds, full, 1_000)
+    }
+
+    /// Lets seconds pass in which each query would use so much, if it looked at every request, in so many events.
+    fn pass_events(governor: &mut Governor, seconds: usize, full: f64, events: u64) -> bool {
         let mut last = false;
         for _ in 0..seconds {
             let cost = |health: &QueryHealth| {
                 let keep = if health.rest_ns > 0 { 0.0 } else { 1.0 / f64::from(health.weight) };
-                QueryCost { busy_ns: (full * keep * SECOND as f64) as u64, ..QueryCost::default() }
+                let busy_ns = (full * keep * SECOND as f64) as u64;
+                QueryCost { events, busy_ns, longest_ns: busy_ns / events, ..QueryCost::default() }
             };
             let costs = governor.0.iter().map(|(query, health)| (*query, cost(health))).collect();
             last = governor.govern(&costs, SECOND);
@@ -413,11 +429,25 @@ mod tests {
 
     #[test]
     fn one_bad_second_is_forgiven() {
+        // One long event, and many that are a little too long.
+        for (full, events) in [(0.5, 1), (0.015, 1_000)] {
+            let mut governor = governor(1);
+            pass_events(&mut governor, 1, full, events);
+            pass(&mut governor, 1, 0.001);
+            pass_events(&mut governor, 1, full, events);
+            assert_eq!(first(&governor).state, QueryState::Active);
+            pass_events(&mut governor, 1, full, events);
+            assert_eq!(first(&governor).state, QueryState::Throttled);
+        }
+    }
+
+    #[test]
+    fn many_dear_events_are_throttled_after_one_second() {
         let mut governor = governor(1);
         pass(&mut governor, 1, 0.5);
-        pass(&mut governor, 1, 0.001);
-        pass(&mut governor, 1, 0.5);
-        assert_eq!(first(&governor).state, QueryState::Active);
+        let status = first(&governor);
+        assert_eq!(status.state, QueryState::Throttled);
+        assert!(0.5 * status.keep <= CpuBudget::default().query, "{status:?}");
     }
 
     #[test]

@@ -369,7 +369,13 @@ mod tests {
     use pivot_advice::{QueryBudget, RuledOutTracepoints};
 
     fn agent(name: &str, state: QueryState, events: u64, detail: &str) -> QueryOnAgent {
-        let recent = QueryCost { events, busy_ns: events * 350, packed: events, packed_bytes: events * 14 };
+        let recent = QueryCost {
+            events,
+            busy_ns: events * 350,
+            longest_ns: 0,
+            packed: events,
+            packed_bytes: events * 14,
+        };
         let loss = LossCounts {
             throttled: if state == QueryState::Throttled { 4_000 } else { 0 },
             ..Default::default()
