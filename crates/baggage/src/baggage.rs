@@ -185,9 +185,10 @@ impl Baggage {
         }
     }
 
-    /// Leaves what the branch has packed at its home.
+    /// Leaves what the branch has packed, or got from branches that joined it, at its home.
     pub(crate) fn publish(&mut self) {
-        if self.branch().is_some_and(|branch| !branch.active.is_empty()) {
+        let has_joined = |branch: &Branch| branch.home.as_ref().is_some_and(|link| link.has_joined);
+        if self.branch().is_some_and(|branch| !branch.active.is_empty() || has_joined(branch)) {
             self.exchange();
         }
     }
@@ -195,7 +196,7 @@ impl Baggage {
     /// Has the branch meet others at a home, of which it has seen this version.
     pub(crate) fn meet_at(&mut self, home: Arc<dyn BranchHome>, seen: u64) {
         if let Some(branch) = &mut self.0 {
-            branch.home = Some(HomeLink { home, seen });
+            branch.home = Some(HomeLink { home, seen, has_joined: false });
         }
     }
 
@@ -206,7 +207,7 @@ impl Baggage {
             return;
         };
         let (mut forked, seen) = home.exchange(mine);
-        forked.home = Some(HomeLink { home, seen });
+        forked.home = Some(HomeLink { home, seen, has_joined: false });
         self.0 = Some(forked);
     }
 

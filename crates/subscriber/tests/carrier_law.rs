@@ -281,16 +281,55 @@ fn ops() -> impl Strategy<Value = Vec<(Op, usize, usize)>> {
     proptest::collection::vec((op, 0..THREADS, 0..SPANS), 1..60)
 }
 
-#[test]
-fn carriers_do_what_sets_do() {
-    let cases = std::env::var("PIVOT_LAW_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(400);
+/// Runs with carriers, and a query that packs at `pack`.
+fn with_carriers(run: impl FnOnce()) {
     let bridge = SubscriberBridge::new(NoSubscriber::default()).carriers(|span| span.target() == "carrier");
     under_wrapped(bridge, || {
         pack(0);
         assert_eq!(pivot_agent::weave(&[pack_at("law::pack", "n")]), []);
         pivot_baggage::set_carrying(true);
+        run();
+        pivot_baggage::set_carrying(false);
+    });
+}
+
+/// A branch that joins where its handle is dropped, or where its span is closed, while another thread is inside.
+#[test]
+fn what_a_joined_branch_has_packed_is_seen_by_all_who_are_inside() {
+    use Op::{Close, Drop, Enter, Exit, Open, Pack};
+    const SHARED: Op = Open { shared: true };
+    const ALONE: Op = Open { shared: false };
+    let dropped = [
+        (SHARED, 0, 3),
+        (Enter, 0, 3),
+        (Enter, 1, 3),
+        (SHARED, 0, 2),
+        (Enter, 0, 2),
+        (Pack, 0, 0),
+        (Exit, 0, 2),
+        (Drop, 0, 2),
+    ];
+    let closed = [
+        (ALONE, 0, 2),
+        (Enter, 0, 2),
+        (SHARED, 0, 3),
+        (Pack, 0, 0),
+        (ALONE, 0, 0),
+        (Enter, 0, 3),
+        (Close, 0, 0),
+        (Enter, 1, 3),
+    ];
+    with_carriers(|| {
+        run(&dropped).unwrap();
+        run(&closed).unwrap();
+    });
+}
+
+#[test]
+fn carriers_do_what_sets_do() {
+    let cases = std::env::var("PIVOT_LAW_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(400);
+    with_carriers(|| {
         let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases) };
         proptest!(config, |(steps in ops())| run(&steps)?);
-        pivot_baggage::set_carrying(false);
     });
 }

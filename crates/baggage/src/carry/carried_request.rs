@@ -313,7 +313,8 @@ impl CarriedRequest {
 
     /// Takes what is kept, for good.
     fn take_kept(&self, state: &mut CarrierState) -> Option<Baggage> {
-        if let Some(spare) = state.spare.take() {
+        // It has nothing to tell; and of a request that ends here, nobody asks for its share again.
+        if let Some(spare) = state.spare.take().filter(|_| !self.is_root()) {
             self.keep(state, spare.branch);
         }
         state.kept.take()

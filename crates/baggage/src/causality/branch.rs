@@ -68,6 +68,8 @@ pub(crate) struct HomeLink {
     pub(crate) home: Arc<dyn BranchHome>,
     /// The version of the home that the branch has seen.
     pub(crate) seen: u64,
+    /// Whether a branch has been joined since, which those at the home may not know of.
+    pub(crate) has_joined: bool,
 }
 
 /// One live branch of a request. What it carries is what it packed itself since the last fork (`active`), and
@@ -246,6 +248,9 @@ impl Branch {
             self.outstanding = self.outstanding.saturating_sub(1);
         }
         self.share.unite(&other.share);
+        if let Some(link) = &mut self.home {
+            link.has_joined |= !other.active.is_empty() || !other.frozen.is_empty();
+        }
         let mismatches = self.active.merge(other.active);
         instance::unite(&mut self.frozen, other.frozen);
 
