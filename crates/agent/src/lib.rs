@@ -57,7 +57,7 @@ pub use report::thread_slot::{
     EndsAgentEvents, exempt_this_thread, is_agents_thread, is_inside_event, skipped_events, takes_events,
 };
 pub use run::cells::{Cell, Cells};
-pub use run::question::{ExpectedEvent, QuestionKind};
+pub use run::question::{ExpectedEvent, FieldWork, QuestionKind};
 pub use site::carriers::{CARRIERS_VARIABLE, carriers_of_environment, is_named_carrier, set_carriers};
 pub use site::catalogue::{
     FLAGS_V0, TRACEPOINTS_V0, catalogue, catalogue_since, registered_count, tracepoints,

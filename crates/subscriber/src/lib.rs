@@ -72,8 +72,11 @@
 //! * Code behind `enabled!` or `log_enabled!` runs when the check is made the first time, so that its
 //!   callsites become known. Later it runs for the events that a query looks at, and its time is part of the
 //!   query's budget (at most 10 ms for one event), as is that of evaluating the fields of an event. Behind
-//!   [`fn@layer`] it runs for all events while one is woven, and no budget covers that; nor does one cover the fields
-//!   of spans.
+//!   [`fn@layer`] it runs for all events while one is woven, and no budget covers that.
+//! * The fields of a span that is made because advice is woven are evaluated for all requests, also while a query is
+//!   throttled: the span may be entered anywhere before its end. So are those formatted that advice at the end
+//!   observes. What both take is part of the query's budget, so a query rests if it is too dear. Behind
+//!   [`fn@layer`] that is so for formatting alone.
 //! * The arguments of `log::debug!` are evaluated wherever the level admits the record, which no logger can
 //!   prevent. So they are while a query looks at records of any target, and no budget covers that.
 //! * Records of `log` beyond the level that the application has set with `log::set_max_level` cost nothing while

@@ -14,12 +14,16 @@
 //!                             that may be yes?          sometimes
 //!                             a woven event that it
 //!                             does not always want?     sometimes
+//!                             a woven span that it
+//!                             never wants?              sometimes
 //!                             woven, or a carrier?      always
 //!                             otherwise: the application's interest,
 //!                             but while answers are provisional
 //!                             never becomes             sometimes
 //! enabled                     by the agent's threads?   no
-//!                             woven span, or a carrier? yes
+//!                             woven span, or a carrier? yes; of a span for
+//!                                                       advice alone, what its
+//!                                                       fields take is charged
 //!                             the application's yes     yes                 asked unless it said never
 //!                             a check, the first time?  yes
 //!                             does advice look?         kept for the event
@@ -41,6 +45,7 @@
 //! [tracing#2519]: https://github.com/tokio-rs/tracing/issues/2519
 
 use crate::callsite::cache::{CachedCallsite, CallsiteCache, CallsiteRole, InnerInterest, IsCarrier};
+use crate::callsite::tracepoints::CallsiteTracepoints;
 use crate::callsite::{compiled_out, dispatches, interest_rebuild, questions};
 use crate::log::bridge::install_if_none;
 use crate::log::level;
@@ -186,6 +191,8 @@ impl<S: Subscriber> Subscriber for SubscriberBridge<S> {
             CallsiteRole::Tracepoint(site) if site.exit.is_none() && site.is_woven() => {
                 if inner == InnerInterest::Always { Interest::always() } else { Interest::sometimes() }
             }
+            // Asked at each span that is made for advice alone, whose fields are part of what a query costs.
+            CallsiteRole::Tracepoint(_) if callsite.is_made_for_advice() => Interest::sometimes(),
             _ if callsite.is_woven() || callsite.is_carrier() => Interest::always(),
             _ if inner == InnerInterest::Never && is_provisional => Interest::sometimes(),
             _ => inner.interest(),
@@ -207,6 +214,9 @@ impl<S: Subscriber> Subscriber for SubscriberBridge<S> {
         }
         // Although we have said *always*, `tracing` asks while there is another dispatcher.
         if callsite.is_carrier() || callsite.is_woven() && metadata.is_span() {
+            if let Some(site) = callsite.site().filter(|_| callsite.is_made_for_advice()) {
+                site.begin_fields();
+            }
             return true;
         }
 
@@ -233,6 +243,7 @@ impl<S: Subscriber> Subscriber for SubscriberBridge<S> {
         let metadata = attributes.metadata();
         let callsite = self.callsites.get_or_insert(metadata);
 
+        callsite.site().into_iter().for_each(CallsiteTracepoints::end_fields);
         let carried = self.spans.begin(callsite, attributes);
 
         // Not before: advice formats fields, and an event emitted there would replace the filters' answer.

@@ -3,12 +3,13 @@
 
 mod harness;
 
-use harness::{emit, serially};
+use harness::{Counts, emit, serially, under};
 use log::Log;
 use pivot_agent::QueryReport;
 use pivot_subscriber::{SubscriberBridge, layer};
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Once;
 use std::time::{Duration, Instant};
 use tracing_core::subscriber::NoSubscriber;
@@ -96,9 +97,26 @@ fn part() -> QueryReport {
 
 /// Has the library's records become known, and weaves at them.
 fn weave(library: Library, dear: &Dear) {
+    weave_observing(library, "level", dear);
+}
+
+fn weave_observing(library: Library, field: &str, dear: &Dear) {
     (0..4).for_each(|_| library.1(dear));
-    assert_eq!(pivot_agent::weave(&[emit(library.0, &["level"])]), []);
+    assert_eq!(pivot_agent::weave(&[emit(library.0, &[field])]), []);
     dear.taken();
+}
+
+/// Returns what a query that observes a field is charged for `events` of a library's records that take so long.
+fn charged(library: Library, field: &str, takes: Duration, events: u32) -> Duration {
+    let mut dear = Dear::new(Duration::from_micros(50));
+    weave_observing(library, field, &dear);
+    // What macros ask is timed as events are: one in many, until one takes long.
+    (0..100).for_each(|_| library.1(&dear));
+    part();
+
+    dear.takes = takes;
+    (0..events).for_each(|_| library.1(&dear));
+    Duration::from_nanos(part().cost.busy_ns)
 }
 
 #[test]
@@ -163,25 +181,69 @@ fn work_for_an_event_is_charged_to_the_query_that_looks_and_at_most_so_much() {
     const EVENTS: u32 = 20;
     for library in LIBRARIES {
         unwanted(|| {
-            let charged = |takes: Duration| {
-                let mut dear = Dear::new(Duration::from_micros(50));
-                weave(library, &dear);
-                // What macros ask is timed as events are: one in many, until one takes long.
-                (0..100).for_each(|_| library.1(&dear));
-                part();
-
-                dear.takes = takes;
-                (0..EVENTS).for_each(|_| library.1(&dear));
-                Duration::from_nanos(part().cost.busy_ns)
-            };
-
             let takes = Duration::from_millis(2);
-            assert!(charged(takes) >= takes * EVENTS, "{}", library.0);
-            let capped = charged(Duration::from_millis(30));
+            assert!(charged(library, "level", takes, EVENTS) >= takes * EVENTS, "{}", library.0);
+            let capped = charged(library, "level", Duration::from_millis(30), EVENTS);
             assert!(capped >= Duration::from_millis(10) * EVENTS, "{}: {capped:?}", library.0);
             assert!(capped < Duration::from_millis(20) * EVENTS, "{}: {capped:?}", library.0);
         });
     }
+}
+
+/// A value that is dear to format.
+struct DearText<'a>(&'a Dear);
+
+impl fmt::Debug for DearText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.work())
+    }
+}
+
+/// Makes a span with a field that is dear to evaluate.
+fn span_of_expression(dear: &Dear) {
+    tracing::debug_span!(target: "dear", "expression", sql = dear.work());
+}
+
+/// Makes a span with a field that is dear to format.
+fn span_of_text(dear: &Dear) {
+    tracing::debug_span!(target: "dear", "text", sql = ?DearText(dear));
+}
+
+/// Makes a span, and records such a field later.
+fn span_that_records(dear: &Dear) {
+    let span = tracing::debug_span!(target: "dear", "recorded", sql = tracing::field::Empty);
+    span.record("sql", tracing::field::debug(DearText(dear)));
+}
+
+const SPANS: [Library; 5] = [
+    ("dear::expression@enter", span_of_expression),
+    ("dear::expression@exit", span_of_expression),
+    ("dear::text@enter", span_of_text),
+    ("dear::text@exit", span_of_text),
+    ("dear::recorded@exit", span_that_records),
+];
+
+#[test]
+fn what_the_fields_of_a_span_take_is_charged_to_the_query_that_looks() {
+    const SPANS_MADE: u32 = 20;
+    for span in SPANS {
+        unwanted(|| {
+            let takes = Duration::from_millis(2);
+            let charged = charged(span, "sql", takes, SPANS_MADE);
+            assert!(charged >= takes * SPANS_MADE, "{}: {charged:?}", span.0);
+        });
+    }
+}
+
+#[test]
+fn fields_of_spans_that_the_application_wants_are_charged_to_nobody() {
+    let span: Library = ("wanted::span@enter", |dear| {
+        tracing::info_span!(target: "wanted", "span", sql = dear.work());
+    });
+    under(Counts::default(), || {
+        let charged = charged(span, "level", Duration::from_millis(2), 20);
+        assert!(charged < Duration::from_millis(20), "{charged:?}");
+    });
 }
 
 /// A query that has a library do dear work is throttled and then rests, as by work of its own.

@@ -10,10 +10,14 @@
 //!                            the draw that decided                        charged: the time since the question
 //! ```
 //!
+//! The fields of spans are evaluated and formatted before anybody can say whether advice looks at the end of the span. So
+//! they are for all requests, and what that takes is measured as [`FieldWork`] and charged to all queries that are woven
+//! there.
+//!
 //! Question and event are sampled alike. In a request, sampling depends on the request's id, which both share; outside any
 //! request it depends on a random number, the *draw*, which is handed from the question to the event.
 
-use crate::report::thread_slot::EventGuard;
+use crate::report::thread_slot::{EventGuard, is_inside_event};
 use crate::report::thread_table::ThreadTable;
 use crate::run::cells::FieldReader;
 use crate::run::fire_event::{run_set, run_timed_from};
@@ -24,7 +28,8 @@ use crate::weave::published::PublishedAdvice;
 use crate::weave::woven::{WovenAdvice, WovenSet};
 use std::time::{Duration, Instant};
 
-/// The most that one question may cost its queries: the application may do something else after it asked.
+/// The most that one question or one span's fields may cost its queries: the application may do something else after it
+/// asked.
 const MAX_WORK: Duration = Duration::from_millis(10);
 
 /// How the time between a question and its event is measured.
@@ -135,6 +140,28 @@ pub(crate) fn fire_expected(
 
     if let Some(skipped) = skipped {
         guard.skip_timing(skipped);
+    }
+}
+
+/// Work of the application for the fields of a span, while it is being measured. It is measured at every span: most take
+/// next to nothing and one among them may be dear, which timing one in many would take for an accident.
+#[derive(Debug)]
+pub struct FieldWork(Instant);
+
+impl FieldWork {
+    /// Begins to measure. Returns `None` if the work is part of an event, which is timed itself.
+    pub fn begin() -> Option<FieldWork> {
+        (!is_inside_event()).then(|| FieldWork(Instant::now()))
+    }
+
+    /// Charges the time since then to what is woven at some tracepoints.
+    pub(crate) fn charge(self, tracepoints: impl Iterator<Item = &'static PublishedAdvice> + Clone) {
+        let ns = whole_ns(self.0.elapsed().min(MAX_WORK));
+        let Some(mut guard) = EventGuard::enter() else { return };
+
+        let (table, proof) = guard.table_and_proof();
+        let woven = tracepoints.flat_map(|published| published.get(proof).iter());
+        charge(woven.filter(|advice| advice.gate.is_open()), ns, table);
     }
 }
 

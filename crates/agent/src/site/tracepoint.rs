@@ -35,7 +35,7 @@
 
 use crate::run::cells::{Cell, Cells};
 use crate::run::fire_event::fire;
-use crate::run::question::{ExpectedEvent, QuestionKind, ask, fire_expected};
+use crate::run::question::{ExpectedEvent, FieldWork, QuestionKind, ask, fire_expected};
 use crate::site::declaration::{
     Constants, ExportedField, SourceLocation, TracepointDeclaration, are_different,
 };
@@ -148,6 +148,13 @@ impl Tracepoint {
     #[inline(never)]
     pub fn fire_expected(&'static self, expected: ExpectedEvent, field: &dyn Fn(usize) -> Value) {
         fire_expected(&self.published, expected, &|index, cells| cells.hold(&field(index)));
+    }
+
+    /// Charges work for the fields of a span, which ends now, to the advice woven at these tracepoints.
+    #[cold]
+    #[inline(never)]
+    pub fn charge_field_work(work: FieldWork, tracepoints: &[&'static Tracepoint]) {
+        work.charge(tracepoints.iter().map(|tracepoint| &tracepoint.published));
     }
 
     /// Returns the entry of this call site in the catalogue.

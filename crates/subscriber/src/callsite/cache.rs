@@ -92,6 +92,12 @@ impl CachedCallsite {
         self.site().is_some_and(CallsiteTracepoints::is_woven)
     }
 
+    /// Returns whether it is a span that is made because advice is woven, and for no other reason.
+    pub(crate) fn is_made_for_advice(&self) -> bool {
+        let is_woven_span = self.site().is_some_and(|site| site.exit.is_some() && site.is_woven());
+        is_woven_span && !self.is_carrier() && self.inner_interest() == InnerInterest::Never
+    }
+
     /// Returns what the application's subscriber said when it was asked last.
     pub(crate) fn inner_interest(&self) -> InnerInterest {
         match self.inner.load(Ordering::Relaxed) {

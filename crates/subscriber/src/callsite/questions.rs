@@ -10,7 +10,7 @@
 //! the span in which it was asked, or works for another request by the time of the event.
 
 use crate::callsite::woven_targets::TargetTracepoints;
-use pivot_agent::{ExpectedEvent, QuestionKind, Tracepoint};
+use pivot_agent::{ExpectedEvent, FieldWork, QuestionKind, Tracepoint};
 use pivot_baggage::current::{CurrentRequest, current_request};
 use std::cell::{Cell, RefCell};
 
@@ -38,6 +38,10 @@ thread_local! {
     /// Whether there are open questions. Events look here first, since most threads have none.
     static ANY_OPEN: Cell<bool> = const { Cell::new(false) };
     static OPEN: RefCell<Vec<OpenQuestion>> = const { RefCell::new(Vec::new()) };
+    /// Whether work for the fields of a span is being measured.
+    static IN_FIELDS: Cell<bool> = const { Cell::new(false) };
+    /// That work, and the address of the tracepoint of the span's beginning.
+    static SPAN_FIELDS: RefCell<Option<(usize, FieldWork)>> = const { RefCell::new(None) };
 }
 
 /// Runs with the open questions of this thread; `None` on a thread that is ending.
@@ -108,6 +112,30 @@ pub(crate) fn take_expected(
         open.truncate(found + 1);
         open.pop().map(|question| question.expected)
     })?
+}
+
+/// Begins to measure what the application does for the fields of a span that it makes next. `enter` is the tracepoint of
+/// its beginning.
+pub(crate) fn begin_fields(enter: &'static Tracepoint) {
+    if let Some(work) = FieldWork::begin() {
+        let asker = std::ptr::from_ref(enter).addr();
+        let _ended = SPAN_FIELDS.try_with(|fields| fields.replace(Some((asker, work))));
+        IN_FIELDS.set(true);
+    }
+}
+
+/// Returns the work for the fields of a span that is made now, if it was measured.
+#[inline]
+pub(crate) fn end_fields(enter: &'static Tracepoint) -> Option<FieldWork> {
+    if IN_FIELDS.get() { take_fields(enter) } else { None }
+}
+
+#[cold]
+fn take_fields(enter: &'static Tracepoint) -> Option<FieldWork> {
+    IN_FIELDS.set(false);
+    let (asker, work) = SPAN_FIELDS.try_with(RefCell::take).ok().flatten()?;
+    // Of another span, if that was not made after all.
+    (asker == std::ptr::from_ref(enter).addr()).then_some(work)
 }
 
 /// Notes that this thread has entered a span.

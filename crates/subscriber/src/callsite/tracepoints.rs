@@ -16,8 +16,7 @@
 use crate::callsite::questions;
 use crate::callsite::woven_targets::TargetTracepoints;
 use pivot_advice::{Type, Value, canonical_field, default_fields};
-use pivot_agent::ExportedField;
-use pivot_agent::{Export, SourceLocation, Tracepoint};
+use pivot_agent::{Export, ExportedField, FieldWork, SourceLocation, Tracepoint};
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
 use tracing_core::{Metadata, callsite};
@@ -105,6 +104,40 @@ impl CallsiteTracepoints {
     /// for it.
     pub(crate) fn is_looked_at(&self) -> bool {
         self.enter.is_woven() && questions::ask_in_macro(self.target, self.enter)
+    }
+
+    /// Begins to measure what the application does for the fields of the span, which it makes next for advice alone.
+    pub(crate) fn begin_fields(&self) {
+        questions::begin_fields(self.enter);
+    }
+
+    /// Charges what the application has done for the fields of the span that it makes now, if that is being measured.
+    #[inline]
+    pub(crate) fn end_fields(&self) {
+        if let Some(work) = questions::end_fields(self.enter) {
+            let both: Vec<&Tracepoint> = std::iter::once(self.enter).chain(self.exit).collect();
+            Tracepoint::charge_field_work(work, &both);
+        }
+    }
+
+    /// Returns the values of fields that the advice at the end of the span observes, by their indices, and charges it for
+    /// them. `evaluate` returns one.
+    pub(crate) fn evaluate_for_exit(
+        &self,
+        observed: impl Iterator<Item = usize>,
+        evaluate: impl Fn(usize) -> Value,
+    ) -> Vec<(usize, Value)> {
+        let mut observed = observed.peekable();
+        if observed.peek().is_none() {
+            return Vec::new();
+        }
+
+        let work = FieldWork::begin();
+        let values = observed.map(|index| (index, evaluate(index))).collect();
+        if let (Some(work), Some(exit)) = (work, self.exit) {
+            Tracepoint::charge_field_work(work, &[exit]);
+        }
+        values
     }
 
     /// Returns the number of fields that its tracepoints export besides those that all do. Their indices come first.

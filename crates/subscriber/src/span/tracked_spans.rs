@@ -102,37 +102,37 @@ impl TrackedSpans {
         attributes: &Attributes<'_>,
         carried: Option<Arc<CarriedRequest>>,
     ) {
-        let mut values = Vec::new();
-        for index in 0..site.own_fields() {
-            if site.exit.is_some_and(|exit| exit.observes(index)) {
-                values.push((index, evaluate(index, |visitor| attributes.record(visitor))));
-            }
-        }
-
+        let observed =
+            (0..site.own_fields()).filter(|index| site.exit.is_some_and(|exit| exit.observes(*index)));
+        let values =
+            site.evaluate_for_exit(observed, |index| evaluate(index, |visitor| attributes.record(visitor)));
         self.table.insert(id.into_u64(), TrackedSpan::new(site, values, carried));
     }
 
     /// Keeps values that are recorded after the span was made.
     pub(crate) fn record(&self, id: &Id, record: &Record<'_>) {
-        let observed = self.table.with_span(id.into_u64(), |span| {
+        let found = self.table.with_span(id.into_u64(), |span| {
             let indices = span.values.iter().map(|(index, _)| *index);
-            indices.collect::<Vec<usize>>()
+            (span.site, indices.collect::<Vec<usize>>())
         });
+        let Some((site, observed)) = found else { return };
 
-        for index in observed.unwrap_or_default() {
-            // Formatting is the application's code and may pass events, which look for this span: so it
-            // runs without the lock.
-            let recorded = evaluate(index, |visitor| record.record(visitor));
-            if recorded.is_null() {
-                continue;
-            }
+        // Formatting is the application's code and may pass events, which look for this span: so it runs without the
+        // lock.
+        let recorded = site.evaluate_for_exit(observed.into_iter(), |index| {
+            evaluate(index, |visitor| record.record(visitor))
+        });
+        if recorded.iter().all(|(_, value)| value.is_null()) {
+            return;
+        }
 
-            self.table.with_span(id.into_u64(), |span| {
+        self.table.with_span(id.into_u64(), |span| {
+            for (index, recorded) in recorded.into_iter().filter(|(_, value)| !value.is_null()) {
                 if let Some((_, value)) = span.values.iter_mut().find(|(known, _)| *known == index) {
                     *value = recorded;
                 }
-            });
-        }
+            }
+        });
     }
 
     /// Notes that this thread enters a span, and puts it into the request that the span carries or leads
