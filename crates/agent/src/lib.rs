@@ -67,8 +67,9 @@ pub use site::export::{Export, ExportedBytes, set_hash_key};
 pub use site::process_identity::{ProcessIdentity, identity};
 pub use site::tracepoint::Tracepoint;
 pub use weave::control::{
-    disable, enable, govern, is_disabled, is_governed, lapse, sample_one_in, set_identity, statuses,
-    stop_governing, suspended_queries, suspended_since, weave, weave_since, woven_since,
+    disable, enable, govern, is_disabled, is_governed, lapse, may_come_to_something, sample_one_in,
+    set_identity, statuses, stop_governing, suspended_queries, suspended_since, weave, weave_since,
+    woven_since,
 };
 pub use weave::listeners::{on_change, on_govern};
 pub use weave::query_budgets::{CpuBudget, set_budget_ceiling, set_cpu_budget, set_query_budgets};

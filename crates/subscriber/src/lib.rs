@@ -77,8 +77,10 @@
 //!   throttled: the span may be entered anywhere before its end. So are those formatted that advice at the end
 //!   observes. What both take is part of the query's budget, so a query rests if it is too dear. Behind
 //!   [`fn@layer`] that is so for formatting alone.
-//! * The arguments of `log::debug!` are evaluated wherever the level admits the record, which no logger can
-//!   prevent. So they are while a query looks at records of any target, and no budget covers that.
+//! * The arguments of `log::debug!` are evaluated wherever the level admits the record: `log` asks no logger before, and
+//!   has one level for all targets. So they are, and no budget covers that, while a query is woven at records of any
+//!   target, up to the level that it may want. A condition such as `r.level = 'INFO'` keeps it at that; what is behind
+//!   `log_enabled!` is evaluated for the records alone that a query looks at.
 //! * Records of `log` beyond the level that the application has set with `log::set_max_level` cost nothing while
 //!   nobody wants them. Their targets become known in short bursts, one each second, so a rare one among many
 //!   may take a while.

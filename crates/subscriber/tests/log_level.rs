@@ -5,6 +5,7 @@ mod harness;
 
 use harness::{emit, rows};
 use log::{LevelFilter, Log};
+use pivot_advice::{Advice, BinaryOperator, Expr, Instruction, Value};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -39,6 +40,26 @@ fn made() -> u32 {
         log::debug!(target: "flood", "{}", text());
     }
     made
+}
+
+/// Returns how many of 2,000 records of the most verbose level are made.
+fn traced() -> u32 {
+    let mut made = 0;
+    for _ in 0..2_000 {
+        log::trace!(target: "flood", "{}", {
+            made += 1;
+            made
+        });
+    }
+    made
+}
+
+/// Returns advice that emits the level of records that have this one.
+fn emit_of_level(tracepoint: &str, level: &str) -> Advice {
+    let mut advice = emit(tracepoint, &["level"]);
+    let condition = Expr::binary(BinaryOperator::Equal, Expr::Column(0), Expr::Literal(Value::str(level)));
+    advice.instructions.insert(1, Instruction::Filter { expr: condition });
+    advice
 }
 
 /// Ends a burst.
@@ -77,6 +98,20 @@ fn records_beyond_the_applications_level_are_made_while_somebody_wants_them() {
     assert_eq!(made(), 20_000);
     (0..3).for_each(|n| log::trace!(target: "late", "{n}"));
     assert_eq!((rows(), lines().len()), (["0", "1", "2"].map(String::from).to_vec(), 0));
+    pivot_agent::weave(&[]);
+    end_burst();
+
+    // A query that wants one level has no others made, whatever their targets.
+    for (wanted, level) in [("WARN", LevelFilter::Info), ("DEBUG", LevelFilter::Debug)] {
+        pivot_agent::weave(&[emit_of_level("late::log", wanted)]);
+        traced();
+        std::thread::sleep(Duration::from_millis(10));
+        traced();
+        assert_eq!((log::max_level(), traced()), (level, 0), "{wanted}");
+        log::warn!(target: "late", "line");
+        log::debug!(target: "late", "beyond");
+        assert_eq!((rows(), lines()), (vec![wanted.to_owned()], vec!["line".to_owned()]));
+    }
     pivot_agent::weave(&[]);
     end_burst();
 

@@ -4,9 +4,10 @@
 
 use crate::report::fork::is_forked;
 use crate::site::process_identity::{ProcessIdentity, replace_identity};
+use crate::site::tracepoint::Tracepoint;
 use crate::weave::listeners;
 use crate::weave::weaver::{finish, weaver};
-use pivot_advice::{Advice, QueryCost, QueryId, QueryStatus, WeaveProblem};
+use pivot_advice::{Advice, QueryCost, QueryId, QueryStatus, Value, WeaveProblem};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -80,6 +81,12 @@ pub fn lapse() {
     let mut weaver = weaver();
     weaver.lapse();
     finish(weaver);
+}
+
+/// Returns whether advice that is woven at a tracepoint may come to something at events of which `known` returns the
+/// values of some exported fields: if not, such events need not be made.
+pub fn may_come_to_something(tracepoint: &'static Tracepoint, known: impl Fn(&str) -> Option<Value>) -> bool {
+    weaver().may_come_to_something(tracepoint, known)
 }
 
 /// Returns how every query that a frontend wants woven is doing in this process.

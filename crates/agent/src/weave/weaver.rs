@@ -17,12 +17,12 @@ use crate::site::process_identity::identity;
 use crate::site::tracepoint::Tracepoint;
 use crate::weave::constant_conditions::ConstantVerdict;
 use crate::weave::listeners;
-use crate::weave::name_linker::LinkedAdvice;
+use crate::weave::name_linker::{FieldSource, LinkedAdvice};
 use crate::weave::published::RetiredWovenSets;
 use crate::weave::throttle::Governor;
 use crate::weave::verify::verify;
 use crate::weave::woven::{Executor, WovenAdvice, WovenSet};
-use pivot_advice::{Advice, QueryCost, QueryId, QueryStatus, WeaveProblem};
+use pivot_advice::{Advice, QueryCost, QueryId, QueryStatus, Value, WeaveProblem};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -77,6 +77,31 @@ pub(crate) fn finish(mut weaver: MutexGuard<'_, Weaver>) {
     if changed {
         listeners::CHANGED.call();
     }
+}
+
+/// Links an advice to a tracepoint, and decides its conditions over what is constant there and over exported fields of
+/// which `known` returns the values.
+fn decide_at(
+    tracepoint: &'static Tracepoint,
+    advice: &Advice,
+    known: &dyn Fn(&str) -> Option<Value>,
+) -> Result<ConstantVerdict, AgentError> {
+    let declaration = &tracepoint.declaration;
+    let fields: Vec<&str> = declaration.fields.iter().map(|(name, _)| *name).collect();
+    let linked = if declaration.is_one_of_several {
+        LinkedAdvice::link_one_of_several(advice, &fields)?
+    } else {
+        LinkedAdvice::link(advice, &fields)?
+    };
+
+    let identity = identity();
+    Ok(linked.decide_constants(|source| {
+        let known = match source {
+            FieldSource::Exported(index) => fields.get(index).and_then(|field| known(field)),
+            _ => None,
+        };
+        known.or_else(|| declaration.constant(source, &identity))
+    }))
 }
 
 /// Weaves what is wanted at a tracepoint that was registered just now.
@@ -173,6 +198,25 @@ impl Weaver {
         changed
     }
 
+    /// Returns whether advice that is woven at a tracepoint may come to something at events of which `known` returns the
+    /// values of some exported fields.
+    pub(crate) fn may_come_to_something(
+        &self,
+        tracepoint: &'static Tracepoint,
+        known: impl Fn(&str) -> Option<Value>,
+    ) -> bool {
+        let may_run = |advice: &&Advice| {
+            advice.tracepoint == tracepoint.name()
+                && !self.is_off()
+                && self.governor.running(advice.query).is_some()
+                && verify(advice).is_ok()
+        };
+        self.desired.iter().filter(may_run).any(|advice| {
+            let verdict = decide_at(tracepoint, advice, &known);
+            matches!(verdict, Ok(ConstantVerdict::Remaining(_)))
+        })
+    }
+
     /// Returns whether nothing is woven, whatever is wanted.
     fn is_off(&self) -> bool {
         self.disabled || self.lapsed
@@ -212,28 +256,16 @@ impl Weaver {
         wanted: &[&Advice],
         problems: &mut Vec<WeaveProblem>,
     ) {
-        let declaration = &tracepoint.declaration;
-        let fields: Vec<&str> = declaration.fields.iter().map(|(name, _)| *name).collect();
-        let link = if declaration.is_one_of_several {
-            LinkedAdvice::link_one_of_several
-        } else {
-            LinkedAdvice::link
-        };
-
-        let identity = identity();
         let mut woven = Vec::new();
         for wanted in wanted {
-            match link(wanted, &fields) {
-                Ok(linked) => match linked.decide_constants(|source| declaration.constant(source, &identity))
-                {
-                    ConstantVerdict::Remaining(linked) => {
-                        self.governor.note_remaining(wanted.query);
-                        woven.extend(self.prepare(tracepoint, linked));
-                    }
-                    ConstantVerdict::RuledOut(why) => {
-                        self.governor.note_ruled_out(wanted.query, tracepoint.name(), &why);
-                    }
-                },
+            match decide_at(tracepoint, wanted, &|_| None) {
+                Ok(ConstantVerdict::Remaining(linked)) => {
+                    self.governor.note_remaining(wanted.query);
+                    woven.extend(self.prepare(tracepoint, linked));
+                }
+                Ok(ConstantVerdict::RuledOut(why)) => {
+                    self.governor.note_ruled_out(wanted.query, tracepoint.name(), &why);
+                }
                 Err(error) => problems.push(problem(wanted, &error)),
             }
         }

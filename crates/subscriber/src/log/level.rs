@@ -1,12 +1,14 @@
 //! Which records get to us at all: those up to `log::max_level()`.
 //!
 //! A record beyond that level costs the application one load. So the level is the application's own, but for two
-//! reasons to raise it to `Trace`:
+//! reasons to raise it:
 //!
-//! | while | because |
-//! |---|---|
-//! | advice is woven at records of any target | `log` has one level for all targets |
-//! | a *burst* lasts | targets beyond the application's level have to become known |
+//! | while | to | because |
+//! |---|---|---|
+//! | advice is woven at records of any target | the level of those that it may want | `log` has one level for all targets |
+//! | a *burst* lasts | `Trace` | targets beyond the application's level have to become known |
+//!
+//! Advice without a condition on the level may want all of them.
 //!
 //! A burst begins when the logger is installed, when weaving has changed, and, while there is an agent, every
 //! second. It ends with the first unwanted record that comes more than [`BURST_TIME`] after the burst's first, or
@@ -166,8 +168,8 @@ impl LevelState {
     /// Sets the level to what is needed now, once a logger was installed.
     fn apply(&mut self) {
         let set = SET.load(Ordering::Relaxed);
-        let is_raised = IN_BURST.load(Ordering::Relaxed) || targets::any_woven();
-        let level = if is_raised { LevelFilter::Trace } else { own() };
+        let is_burst = IN_BURST.load(Ordering::Relaxed);
+        let level = if is_burst { LevelFilter::Trace } else { own().max(targets::woven_level()) };
         if set != usize::MAX && set != level as usize {
             SET.store(level as usize, Ordering::Relaxed);
             ::log::set_max_level(level);

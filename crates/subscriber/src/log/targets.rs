@@ -9,6 +9,7 @@
 //! ```
 
 use crate::callsite::enabled_check::EnabledCheck;
+use ::log::{Level, LevelFilter};
 use foldhash::fast::RandomState;
 use pivot_advice::{Type, Value};
 use pivot_agent::{ExportedField, SourceLocation, Tracepoint};
@@ -144,20 +145,28 @@ impl LogTarget {
         })
     }
 
-    /// Returns whether advice is woven at the target's records.
-    fn is_woven(&self) -> bool {
-        self.known_tracepoint().is_some_and(|tracepoint| tracepoint.is_woven())
-    }
-
     /// Returns whether this stands for all targets beyond the limit.
     pub(crate) fn is_other(&self) -> bool {
         self.name.is_none()
     }
 }
 
-/// Returns whether advice is woven at records of any target.
-pub(crate) fn any_woven() -> bool {
+/// Returns the most verbose level of records that woven advice may want: it may have conditions on the level.
+pub(crate) fn woven_level() -> LevelFilter {
     let named = NAMED.read().unwrap_or_else(PoisonError::into_inner);
-    LogTarget::other().is_woven()
-        || named.as_ref().is_some_and(|named| named.by_name.values().any(|target| target.is_woven()))
+    let named = named.iter().flat_map(|named| named.by_name.values().copied());
+    let tracepoints = named.chain([LogTarget::other()]).filter_map(LogTarget::known_tracepoint);
+    let woven = tracepoints.filter(|tracepoint| tracepoint.is_woven());
+    woven.map(wanted_level).max().unwrap_or(LevelFilter::Off)
+}
+
+/// Returns the most verbose level of records that advice woven at a target's tracepoint may want.
+fn wanted_level(tracepoint: &'static Tracepoint) -> LevelFilter {
+    let is_wanted = |level: &Level| {
+        pivot_agent::may_come_to_something(tracepoint, |field| {
+            (field == "level").then(|| Value::str(level.as_str()))
+        })
+    };
+    let levels = [Level::Trace, Level::Debug, Level::Info, Level::Warn, Level::Error];
+    levels.into_iter().find(is_wanted).map_or(LevelFilter::Off, |level| level.to_level_filter())
 }
