@@ -195,6 +195,8 @@ pub(crate) struct FrameCompleteness {
     pub(crate) agents_late: u32,
     /// Since install, windows that some agent has not reported.
     pub(crate) incomplete_windows: u64,
+    /// Rows that the frontend left out of the frame, which would be too large.
+    pub(crate) rows_left_out: u64,
 }
 
 impl ResultFrame {
@@ -317,6 +319,7 @@ impl FrameCompleteness {
             length_ns: found.length_ns,
             agents_late: found.agents_late,
             incomplete_windows: found.incomplete_windows,
+            rows_left_out: found.rows_left_out,
         }
     }
 
@@ -355,6 +358,9 @@ impl FrameCompleteness {
         }
         if self.incomplete_windows > 0 {
             words.push(count(self.incomplete_windows, "window") + " that some agent has not reported");
+        }
+        if self.rows_left_out > 0 {
+            words.push(count(self.rows_left_out, "row") + " left out: the result is too large to send");
         }
         for (kind, amount) in self.loss.by_kind() {
             // Rows in other groups are not lost, but stand where people are used to find them.
@@ -441,6 +447,8 @@ mod tests {
             late.missing(),
             "1 agent woven later than others, 2 windows that some agent has not reported"
         );
+        let large = FrameCompleteness { rows_left_out: 1_200, partial: true, ..Default::default() };
+        assert_eq!(large.missing(), "1,200 rows left out: the result is too large to send");
     }
 
     #[test]

@@ -163,6 +163,7 @@ fn completeness(computed: ResultWithTable<'_>, coverage: AgentCoverage) -> wire:
         length_ns: result.scope.time.length_ns,
         agents_late: result.scope.time.agents_late,
         incomplete_windows: result.scope.incomplete_windows,
+        rows_left_out: 0,
     }
 }
 

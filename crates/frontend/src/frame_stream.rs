@@ -4,6 +4,7 @@
 //! buffer of its own; and nothing is computed that nobody reads.
 
 use crate::client_wire;
+use crate::frame_room::ReservedRoom;
 use crate::kept_frames::{Frame, FrameSelection};
 use crate::shared_state::SharedState;
 use datafusion::error::DataFusionError;
@@ -26,6 +27,8 @@ pub(crate) struct FrameStream {
     stopping: watch::Receiver<bool>,
     /// Whether the stream has ended.
     ended: bool,
+    /// The room of the frame that is on its way: it is asked for the next one when that is sent.
+    sending: Option<ReservedRoom>,
 }
 
 /// The next step of a reader.
@@ -60,18 +63,23 @@ impl FrameStream {
             changed: found.frames.subscribe(),
             stopping: shared.stopping(),
             ended: false,
+            sending: None,
         })
     }
 
     /// Waits for the next frame. Returns `None` behind the last frame and when the frontend stops; an
     /// error is the last thing that the stream gives.
     pub(crate) async fn next(&mut self) -> Option<Result<wire::Frame, Status>> {
+        self.sending = None;
         while !self.ended {
             match self.look_up() {
                 FramePollOutcome::Ready(frame) => {
                     self.sequence = frame.sequence;
-                    let computed = self.compute(frame).await;
+                    let slot = self.shared.frame_slot().await;
+                    let mut computed = self.compute(frame).await;
                     self.ended = computed.as_ref().map_or(true, |frame| frame.last);
+                    self.sending = computed.as_mut().ok().map(|frame| self.shared.frame_room.fit(frame));
+                    drop(slot);
                     return Some(computed);
                 }
 

@@ -42,7 +42,7 @@
 //! * merging: `window_groups`, `windows`, `time_range`, `unreturned_replies`
 //! * results: `kept_frames`, `select`, `finished_groups`, `estimate` (samples), `evaluated_rows`, `column_role`,
 //!   `unify_column`
-//! * clients: `clients_service`, `client_wire` (wire form), `frame_stream`
+//! * clients: `clients_service`, `client_wire` (wire form), `frame_stream`, `frame_room`
 
 mod accepted_connections;
 mod agent_registry;
@@ -62,6 +62,7 @@ mod error;
 mod estimate;
 mod evaluated_rows;
 mod finished_groups;
+mod frame_room;
 mod frame_stream;
 mod guarded_connection;
 mod installed_query;

@@ -5,16 +5,20 @@
 //! reading from or writing to connections.
 
 use crate::compilation::{CompileSnapshot, CompiledQuery, Compiler, MAX_ATTEMPTS};
+use crate::frame_room::FrameRoom;
 use crate::select::SelectEngine;
 use crate::state::{FrontendState, InstallOutcome, InstallRefusal};
 use pivot_query::{CompileOptions, Diagnostics, compile_with};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// The most compilations that run at once for clients. Others wait, so that the threads on which frames are
 /// computed are not all taken.
 const MAX_COMPILATIONS: usize = 4;
+
+/// The most frames that are computed and encoded at once; each may take as much memory as a message and more.
+const MAX_COMPUTATIONS: usize = 8;
 
 /// Everything that the tasks of a frontend share.
 pub(crate) struct SharedState {
@@ -22,6 +26,9 @@ pub(crate) struct SharedState {
     engine: Arc<SelectEngine>,
     compiler: Compiler,
     compile_slots: Arc<Semaphore>,
+    frame_slots: Arc<Semaphore>,
+    /// The room for frames on their way to clients.
+    pub(crate) frame_room: FrameRoom,
     /// Becomes true when all streams are to end.
     stopping: watch::Sender<bool>,
 }
@@ -56,6 +63,8 @@ impl SharedState {
             engine: Arc::new(SelectEngine::new()),
             compiler,
             compile_slots: Arc::new(Semaphore::new(MAX_COMPILATIONS)),
+            frame_slots: Arc::new(Semaphore::new(MAX_COMPUTATIONS)),
+            frame_room: FrameRoom::default(),
             stopping: watch::channel(false).0,
         }
     }
@@ -74,6 +83,12 @@ impl SharedState {
     /// Returns what makes rows of groups.
     pub(crate) fn engine(&self) -> Arc<SelectEngine> {
         self.engine.clone()
+    }
+
+    /// Waits until a frame may be computed.
+    pub(crate) async fn frame_slot(&self) -> Option<OwnedSemaphorePermit> {
+        // The semaphore is never closed.
+        self.frame_slots.clone().acquire_owned().await.ok()
     }
 
     /// Ends all streams.

@@ -95,7 +95,7 @@ mod tests {
                 r#""rows":[{"host":"dn-\"1\"","latency":1500},{"host":null,"latency":null}],"#,
                 r#""completeness":{"partial":false,"emitted":2,"dropped":0,"errors":0,"truncated":0,"#,
                 r#""outside_request":0,"uncertain":0,"throttled":0,"other":0,"away_ns":0,"held_back":0,"after_answer":0,"unreturned":0,"late":0,"without_request":0,"agents_reporting":1,"agents_expected":1,"#,
-                r#""agents_late":0,"incomplete_windows":0,"covered_ns":400000000,"length_ns":1000000000,"outside":[]}}"#,
+                r#""agents_late":0,"incomplete_windows":0,"rows_left_out":0,"covered_ns":400000000,"length_ns":1000000000,"outside":[]}}"#,
                 "\n"
             ),
         );

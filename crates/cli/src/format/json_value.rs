@@ -108,6 +108,7 @@ pub(super) fn completeness(frame: &ResultFrame) -> serde_json::Value {
     object.insert("agents_expected".into(), json!(found.agents_expected));
     object.insert("agents_late".into(), json!(found.agents_late));
     object.insert("incomplete_windows".into(), json!(found.incomplete_windows));
+    object.insert("rows_left_out".into(), json!(found.rows_left_out));
     object.insert("covered_ns".into(), json!(found.covered_ns));
     object.insert("length_ns".into(), json!(found.length_ns));
     object.insert("outside".into(), frame.outside.iter().map(outside_place).collect());

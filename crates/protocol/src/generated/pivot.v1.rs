@@ -2142,6 +2142,9 @@ pub struct Completeness {
     /// Since install: windows that some agent has not reported.
     #[prost(uint64, tag = "10")]
     pub incomplete_windows: u64,
+    /// Rows of the result that the frame does not have, because it would be too large: the last ones.
+    #[prost(uint64, tag = "11")]
+    pub rows_left_out: u64,
 }
 /// Generated client implementations.
 pub mod frontend_client {
