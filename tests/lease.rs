@@ -87,7 +87,7 @@ fn told(output: &mut Process) -> (Vec<Told>, Told) {
 
 #[test]
 fn windows_in_which_a_lease_had_lapsed_are_partial_when_the_frontend_is_back() {
-    let mut server = Process::pivot(&["server", "--listen", "127.0.0.1:0"]);
+    let mut server = Process::pivot(&["server", "--data", "none", "--listen", "127.0.0.1:0"]);
     let line = server.line().unwrap();
     let url = line.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
     let url = url.trim_end_matches(',');

@@ -8,7 +8,7 @@
 //! written cases    golden ── tests/golden/*.golden ────────────────────▶ golden.rs, optimizer.rs
 //! damage           fuzz ──── queries and messages, nearly right ───────▶ damaged_queries.rs, damaged_messages.rs
 //! load             soak ──── requests for as long as one likes ────────▶ soak.rs, agent_soak.rs
-//! processes        pivot_binary, TestFrontend, PlayedAgent, PlayedFrontend ──▶ cluster.rs, lease.rs, backlog.rs
+//! processes        pivot_binary, ServerProcess, TestFrontend, PlayedAgent ──▶ cluster.rs, durable.rs, lease.rs, backlog.rs
 //! the repository   source ── reads Rust without compiling it ──────────▶ tidy, the binary `readability`
 //! ```
 //!
@@ -23,6 +23,7 @@ pub mod golden;
 pub mod oracle;
 mod played_agent;
 pub mod random;
+mod server_process;
 pub mod soak;
 pub mod source;
 mod time;
@@ -31,4 +32,5 @@ pub use binary::pivot_binary;
 pub use environment_variable::number_setting;
 pub use frontend::TestFrontend;
 pub use played_agent::{PlayedAgent, ReportWindow};
+pub use server_process::ServerProcess;
 pub use time::{PATIENCE, SECOND_NS, now_ns};

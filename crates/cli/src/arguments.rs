@@ -86,6 +86,10 @@ pub struct ServerArguments {
     /// Address to listen at; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS", default_value_t = default_listen())]
     pub listen: SocketAddr,
+    /// Directory in which queries, results and agents are kept over restarts, or `none` to keep nothing. By default
+    /// `pivot` in the user's directory for data, such as ~/.local/share/pivot.
+    #[arg(long, value_name = "DIRECTORY", env = "PIVOT_DATA")]
+    pub data: Option<PathBuf>,
 }
 
 /// Options of `pivot demo`.

@@ -183,12 +183,18 @@ impl FrontendConnection {
 
     /// Returns all agents that are or were connected, by host and process.
     pub(crate) async fn agents(&self) -> Result<Vec<ListedAgent>, CliError> {
+        Ok(self.agents_and_store().await?.agents)
+    }
+
+    /// Returns all agents, and whether the frontend can store its state.
+    pub(crate) async fn agents_and_store(&self) -> Result<AgentsAndStore, CliError> {
         let reply = self.client.clone().list_agents(wire::ListAgentsRequest {}).await;
         let reply = reply.map_err(|status| refused("list agents", &status))?.into_inner();
 
         let mut found: Vec<ListedAgent> = reply.agents.into_iter().map(ListedAgent::from_wire).collect();
         found.sort_by(|a, b| (&a.host, &a.process, a.pid).cmp(&(&b.host, &b.process, b.pid)));
-        Ok(found)
+        let store_problem = Some(reply.store_problem).filter(|problem| !problem.is_empty());
+        Ok(AgentsAndStore { agents: found, store_problem })
     }
 
     /// Returns how many agents are connected now.
@@ -196,6 +202,14 @@ impl FrontendConnection {
         let agents = self.agents().await?;
         Ok(agents.iter().filter(|agent| agent.presence == AgentPresence::Connected).count())
     }
+}
+
+/// The agents of a frontend, and how it stores its state.
+#[derive(Debug)]
+pub(crate) struct AgentsAndStore {
+    pub(crate) agents: Vec<ListedAgent>,
+    /// Why it cannot, if it cannot.
+    pub(crate) store_problem: Option<String>,
 }
 
 fn refused(action: &'static str, status: &Status) -> CliError {

@@ -50,7 +50,10 @@ pub(crate) fn run(runtime: &Runtime, options: &DemoArguments) -> Result<(), CliE
         check_queries(input, &options.batch.params())?;
     }
 
-    let frontend = runtime.block_on(pivot_frontend::start(frontend_options(listen_address(options))))?;
+    // Removed when this function returns.
+    let data = tempfile::tempdir()?;
+    let frontend_options = frontend_options(listen_address(options), Some(data.path().to_owned()));
+    let frontend = runtime.block_on(pivot_frontend::start(frontend_options))?;
     let address = format!("http://{}", frontend.address());
     let done = run_with_store(runtime, options, &address, inputs.as_deref());
     // The frontend stops also if the store failed.

@@ -35,6 +35,12 @@ pub enum CliError {
     /// A frontend could not be started here.
     #[error(transparent)]
     StartFrontend(#[from] pivot_frontend::FrontendError),
+    /// There is no home directory to keep data in.
+    #[error(
+        "there is no home directory to keep queries and results in: give one with `--data DIRECTORY`, or keep nothing \
+         with `--data none`"
+    )]
+    NoDataDirectory,
     /// The processes of the demo failed.
     #[error("the store failed: {0}")]
     DemoStore(#[from] pivot_store::StoreError),

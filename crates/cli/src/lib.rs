@@ -36,6 +36,7 @@
 pub mod arguments;
 mod batch;
 mod client;
+mod data_directory;
 mod demo;
 mod diagnostic_text;
 pub mod error;

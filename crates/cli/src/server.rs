@@ -1,8 +1,10 @@
 //! `pivot server`: a frontend until Ctrl-C.
 
 use crate::arguments::ServerArguments;
+use crate::data_directory::data_directory;
 use crate::error::CliError;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Serves agents and clients until Ctrl-C or SIGTERM.
@@ -11,9 +13,14 @@ pub(crate) async fn run(options: &ServerArguments) -> Result<(), CliError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
 
-    let frontend = pivot_frontend::start(frontend_options(options.listen)).await?;
+    let data = data_directory(options.data.as_deref())?;
+    let frontend = pivot_frontend::start(frontend_options(options.listen, data.clone())).await?;
     let address = frontend.address();
-    println!("pivot serves agents and clients on http://{address}, Ctrl-C ends it");
+    let kept = match data {
+        Some(data) => format!("keeps queries and results in {}", data.display()),
+        None => "keeps nothing when it ends".to_owned(),
+    };
+    println!("pivot serves agents and clients on http://{address}, {kept}, Ctrl-C ends it");
     if !address.ip().is_loopback() {
         eprintln!(
             "warning: there is no authentication yet, and {address} is not loopback: whoever reaches it can query"
@@ -25,7 +32,7 @@ pub(crate) async fn run(options: &ServerArguments) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Returns the options of a frontend that listens at an address.
-pub(crate) fn frontend_options(listen: SocketAddr) -> pivot_frontend::FrontendOptions {
-    pivot_frontend::FrontendOptions { listen, ..Default::default() }
+/// Returns the options of a frontend that listens at an address and keeps its state in a directory, if any.
+pub(crate) fn frontend_options(listen: SocketAddr, data: Option<PathBuf>) -> pivot_frontend::FrontendOptions {
+    pivot_frontend::FrontendOptions { listen, data, ..Default::default() }
 }

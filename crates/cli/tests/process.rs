@@ -19,7 +19,10 @@ struct ServerProcess {
 
 impl ServerProcess {
     fn start() -> ServerProcess {
-        let mut child = pivot(&["server", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = pivot(&["server", "--data", "none", "--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
 
         // The first line names the address, and comes once the server listens.
         let mut line = String::new();
@@ -112,7 +115,7 @@ fn a_query_without_any_result_is_exit_code_2_and_says_why() {
 fn a_port_that_is_taken_is_exit_code_2_with_the_address() {
     let server = ServerProcess::start();
     let address = server.address.trim_start_matches("http://");
-    let stderr = check_fails(&pivot(&["server", "--listen", address]).output().unwrap());
+    let stderr = check_fails(&pivot(&["server", "--data", "none", "--listen", address]).output().unwrap());
     assert!(stderr.contains(address), "{stderr}");
 }
 
@@ -233,7 +236,7 @@ fn a_server_ends_with_exit_code_0_when_it_is_interrupted() {
 
 #[test]
 fn listening_beyond_loopback_warns() {
-    let mut child = pivot(&["server", "--listen", "0.0.0.0:0"])
+    let mut child = pivot(&["server", "--data", "none", "--listen", "0.0.0.0:0"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

@@ -3,21 +3,28 @@
 //! Decoding checks form alone. What cannot be read is left out or marked, and never ends a connection: an
 //! agent of another version may say more than this frontend knows.
 
-use crate::agent_registry::AgentIdentity;
+use crate::agent_identity::AgentIdentity;
 use crate::agent_report::{AgentLosses, AgentReport, DecodedQueryReport, ReportedGroups, WovenNotice};
 use crate::announced_exports::AnnouncedExports;
 use crate::time_range::TimeRange;
 use crate::unreturned_replies::MAX_TAGS;
 use crate::wanted_advice::{AgentCommand, WantedForm, parts};
-use pivot_advice::{Groups, LossCounts, SampledGroups};
+use pivot_advice::{Groups, LossCounts, QueryId, SampledGroups};
 use pivot_protocol::{ProtocolError, from_wire, wire};
 use std::sync::Arc;
 
+/// The lease of agents that do not say it.
+const USUAL_LEASE_NS: i64 = 600 * 1_000_000_000;
+
+/// The longest lease that is believed: for as long, results lack what a lost agent may have gathered.
+const MAX_LEASE_NS: i64 = 24 * 3_600 * 1_000_000_000;
+
 /// Decodes who an agent is.
 pub(crate) fn identity(hello: wire::Hello) -> AgentIdentity {
-    let wire::Hello { process, host, pid, build, labels, takes_changes, .. } = hello;
+    let wire::Hello { process, host, pid, build, labels, takes_changes, lease_ns, .. } = hello;
     let wanted_form = if takes_changes { WantedForm::Changes } else { WantedForm::WholeSet };
-    AgentIdentity { process, host, pid, build, labels, wanted_form }
+    let lease_ns = if lease_ns > 0 { lease_ns.min(MAX_LEASE_NS) } else { USUAL_LEASE_NS };
+    AgentIdentity { process, host, pid, build, labels, wanted_form, lease_ns }
 }
 
 /// Decodes tracepoints.
@@ -40,8 +47,14 @@ pub(crate) fn agent_report(report: wire::Report) -> AgentReport {
 }
 
 fn report_part(part: wire::Part) -> Option<DecodedQueryReport> {
-    Some(DecodedQueryReport {
-        query: from_wire::query_id(part.query).ok()?,
+    let query = from_wire::query_id(part.query).ok()?;
+    Some(DecodedQueryReport { query, ..stored_part(part) })
+}
+
+/// Decodes a part whose query is known from elsewhere.
+pub(crate) fn stored_part(part: wire::Part) -> DecodedQueryReport {
+    DecodedQueryReport {
+        query: QueryId::new(0, 0),
         emitted: part.emitted,
         groups: reported_groups(&part).ok(),
         loss: LossCounts { undecided: part.undecided, ..from_wire::loss(part.loss) },
@@ -49,7 +62,7 @@ fn report_part(part: wire::Part) -> Option<DecodedQueryReport> {
         cost: from_wire::cost(part.cost),
         woven: part.woven.map(from_wire::woven_time),
         left: part.left.into_iter().take(MAX_TAGS).collect(),
-    })
+    }
 }
 
 fn reported_groups(part: &wire::Part) -> Result<ReportedGroups, ProtocolError> {

@@ -9,7 +9,8 @@
 //!
 //! [`FrontendState`]: crate::state::FrontendState
 
-use crate::agent_registry::{AgentConnectionId, Outbox, SequenceCheck};
+use crate::agent_registry::AgentConnectionId;
+use crate::agent_session::{Outbox, SequenceCheck};
 use crate::agent_wire::{agent_report, command, exports, identity, losses, woven_notice};
 use crate::guarded_connection::ConnectionInfo;
 use crate::shared_state::{SharedState, now_ns};

@@ -1,7 +1,8 @@
 //! Messages of clients decoded, and answers to them encoded.
 
-use crate::agent_registry::{AgentCoverage, AgentPresence, AgentRegistry, AgentSession};
+use crate::agent_registry::{AgentCoverage, AgentRegistry};
 use crate::agent_report::AgentLosses;
+use crate::agent_session::{AgentPresence, AgentSession};
 use crate::column_role::ColumnRole;
 use crate::cost_ledger::{AgentCost, recent_ns};
 use crate::estimate::SampledMeaning;

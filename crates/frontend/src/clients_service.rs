@@ -3,9 +3,10 @@
 use crate::client_wire;
 use crate::compilation::CompiledQuery;
 use crate::frame_stream::FrameStream;
+use crate::installed_queries::InstallRefusal;
 use crate::kept_frames::FrameSelection;
 use crate::shared_state::{CompileFailure, SharedState, now_ns};
-use crate::state::InstallRefusal;
+use crate::store::MeasuredRecord;
 use crate::wanted_set::MAX_WANTED_BYTES;
 use futures::stream::{BoxStream, StreamExt, unfold};
 use pivot_protocol::wire::{self, frontend_server::Frontend};
@@ -44,20 +45,20 @@ impl ClientsService {
         fraction: f64,
     ) -> Result<String, Status> {
         let fraction = if fraction > 0.0 && fraction <= 1.0 { fraction } else { 1.0 };
-        let measured = compiled.program.measured(fraction, length_ns.saturating_add(LEFT_BEHIND_NS));
+        let measured = MeasuredRecord { fraction, duration_ns: length_ns.saturating_add(LEFT_BEHIND_NS) };
 
-        let number = {
+        let installed = {
             let mut state = self.shared.lock();
             state.check_installable("").map_err(refused)?;
             let id = state.compile_snapshot().next_id;
-            let options = CompileOptions::default();
-            let measured = CompiledQuery::new(id, measured.clone(), options, compiled.exports_version);
+            let measured = compiled.measured(id, measured);
             state.check_room(&measured).map_err(refused)?;
-            state.install("", measured, now_ns()).number
+            state.install("", measured, now_ns())
         };
+        let number = self.shared.store_install(installed).await.map_err(not_installed)?.number;
         let length = Duration::from_nanos(length_ns.unsigned_abs());
         tokio::time::sleep(length).await;
-        self.shared.lock().uninstall(number, now_ns());
+        self.shared.uninstall(number).await?;
 
         // The last frame has everything, so those before it are read and discarded.
         let reader = FrameStream::open(&self.shared, number, 0, FrameSelection::Newest);
@@ -70,6 +71,7 @@ impl ClientsService {
         let rows: Result<Vec<Vec<_>>, ProtocolError> = rows.collect();
         let rows = rows.map_err(|wrong| Status::internal(wrong.to_string()))?;
 
+        let measured = compiled.program.measured(fraction, measured.duration_ns);
         let measurements = measured.explain_measured(&rows, length.as_secs_f64());
         Ok(format!("{}\n{measurements}", compiled.program.explain()))
     }
@@ -120,7 +122,7 @@ impl Frontend for ClientsService {
 
     async fn uninstall(&self, request: Request<wire::UninstallRequest>) -> Reply<wire::UninstallResponse> {
         let number = request.into_inner().query;
-        match self.shared.lock().uninstall(number, now_ns()) {
+        match self.shared.uninstall(number).await? {
             true => Ok(Response::new(wire::UninstallResponse {})),
             false => Err(unknown(number)),
         }
@@ -137,7 +139,8 @@ impl Frontend for ClientsService {
         let state = self.shared.lock();
         let agents = state.registry.iter();
         let agents = agents.map(|(_, agent)| client_wire::agent(agent, &state));
-        Ok(Response::new(wire::ListAgentsResponse { agents: agents.collect() }))
+        let store_problem = self.shared.store_problem().unwrap_or_default();
+        Ok(Response::new(wire::ListAgentsResponse { agents: agents.collect(), store_problem }))
     }
 
     async fn list_tracepoints(
@@ -174,8 +177,17 @@ fn compile_options(params: HashMap<String, wire::Value>) -> Result<CompileOption
 fn invalid(failure: CompileFailure) -> Result<Diagnostics, Status> {
     match failure {
         CompileFailure::Invalid(diagnostics) => Ok(diagnostics),
-        CompileFailure::Refused(refusal) => Err(refused(refusal)),
-        CompileFailure::Panicked => Err(Status::internal("the compiler panicked")),
+        other => Err(not_installed(other)),
+    }
+}
+
+/// Returns the status of a failure that is not about the text.
+fn not_installed(failure: CompileFailure) -> Status {
+    match failure {
+        CompileFailure::Invalid(diagnostics) => Status::invalid_argument(diagnostics.to_string()),
+        CompileFailure::Refused(refusal) => refused(refusal),
+        CompileFailure::NotStored(error) => error.into(),
+        CompileFailure::Panicked => Status::internal("the compiler panicked"),
     }
 }
 

@@ -15,6 +15,7 @@
 //!
 //! Installed queries are compiled again when the tracepoints of agents change, in the same way, by one task.
 
+use crate::store::MeasuredRecord;
 use crate::wanted_set::encoded_bytes;
 use pivot_advice::{Advice, QueryId};
 use pivot_query::{Catalog, CompileOptions, Diagnostics, QueryProgram};
@@ -50,6 +51,8 @@ pub(crate) struct CompiledQuery {
     pub(crate) wire_bytes: usize,
     /// The version of the tracepoints that it was compiled against.
     pub(crate) exports_version: u64,
+    /// What it measures, if it is a measurement of EXPLAIN ANALYZE.
+    pub(crate) measured: Option<MeasuredRecord>,
 }
 
 impl CompiledQuery {
@@ -62,7 +65,14 @@ impl CompiledQuery {
     ) -> CompiledQuery {
         let advice = program.advice(id);
         let wire_bytes = encoded_bytes(&advice);
-        CompiledQuery { id, program, options, advice, wire_bytes, exports_version }
+        CompiledQuery { id, program, options, advice, wire_bytes, exports_version, measured: None }
+    }
+
+    /// Returns the measurement of this query on a fraction of all requests, which ends by itself.
+    pub(crate) fn measured(&self, id: QueryId, measured: MeasuredRecord) -> CompiledQuery {
+        let program = self.program.measured(measured.fraction, measured.duration_ns);
+        let compiled = CompiledQuery::new(id, program, self.options.clone(), self.exports_version);
+        CompiledQuery { measured: Some(measured), ..compiled }
     }
 
     /// Lowers the program again if another query was installed first and took the id.

@@ -31,6 +31,16 @@ struct ConvergedGeneration {
 }
 
 impl Convergence {
+    /// Goes on behind a generation that was woven everywhere before the frontend was started again.
+    pub(crate) fn restore(everywhere: u64) -> Convergence {
+        Convergence { everywhere, candidate: None }
+    }
+
+    /// Returns the generation that is woven everywhere, and never an older one than before.
+    pub(crate) fn everywhere(&self) -> u64 {
+        self.everywhere
+    }
+
     /// Takes in the generation that all connected agents have woven now. Returns a generation when it
     /// becomes woven everywhere.
     pub(crate) fn observe(&mut self, woven_by_all: Option<u64>, now_ns: i64) -> Option<u64> {

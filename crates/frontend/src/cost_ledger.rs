@@ -57,9 +57,9 @@ impl CostLedger {
     }
 
     /// Drops the processes that the registry has forgotten.
-    pub(crate) fn forget_agents(&mut self, forgotten: &[u64]) {
+    pub(crate) fn forget_agents(&mut self, forgotten: impl Iterator<Item = u64>) {
         for incarnation in forgotten {
-            self.agents.remove(incarnation);
+            self.agents.remove(&incarnation);
         }
     }
 }

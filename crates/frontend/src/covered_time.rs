@@ -11,10 +11,11 @@
 //! An agent says when it has woven a query and when it has unwoven it; what it reports in between is all that happened.
 //! The times of an agent are compared with its own windows, so clocks that differ do no harm.
 
-use crate::agent_registry::{AgentPresence, AgentRegistry};
+use crate::agent_registry::AgentRegistry;
+use crate::agent_session::AgentPresence;
 use crate::time_range::TimeRange;
 use pivot_advice::WovenTime;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The most ranges that are remembered of agents that are forgotten; beyond it the two nearest become one.
 const MAX_FORGOTTEN: usize = 64;
@@ -27,6 +28,10 @@ const LATE_FRACTION: i64 = 20;
 pub(crate) struct CoveredTime {
     /// By incarnation.
     agents: BTreeMap<u64, AgentTime>,
+    /// Agents whose times have changed since the last commit began.
+    changed: BTreeSet<u64>,
+    /// Agents that the registry has forgotten since then, with their times.
+    changed_forgotten: Vec<(u64, WovenTime)>,
     /// Of agents that the registry has forgotten: disjoint, in order.
     forgotten: Vec<TimeRange>,
 }
@@ -56,11 +61,35 @@ impl CoveredTime {
         let begin = WovenTime { since_ns: window.start_ns, until_ns: None };
         let first = AgentTime { woven: woven.unwrap_or(begin), reported_ns: window.end_ns };
 
-        let known = self.agents.entry(incarnation).or_insert(first);
+        let known = self.agents.entry(incarnation).or_insert_with(|| {
+            self.changed.insert(incarnation);
+            first
+        });
         known.reported_ns = known.reported_ns.max(window.end_ns);
         if let Some(later) = woven {
+            let before = known.woven;
             known.woven.update(later);
+            if known.woven != before {
+                self.changed.insert(incarnation);
+            }
         }
+    }
+
+    /// Takes the times that have changed since this was last called, by incarnation.
+    pub(crate) fn take_changed(&mut self) -> Vec<(u64, WovenTime)> {
+        let changed = std::mem::take(&mut self.changed);
+        let agents = &self.agents;
+        let times = changed.into_iter().filter_map(|agent| Some((agent, agents.get(&agent)?.woven)));
+        times.chain(self.changed_forgotten.drain(..)).collect()
+    }
+
+    /// Makes the times as they were stored.
+    pub(crate) fn restore(stored: &BTreeMap<u64, WovenTime>) -> CoveredTime {
+        let agents = stored.iter().map(|(incarnation, woven)| {
+            let reported_ns = woven.until_ns.unwrap_or(woven.since_ns);
+            (*incarnation, AgentTime { woven: *woven, reported_ns })
+        });
+        CoveredTime { agents: agents.collect(), ..CoveredTime::default() }
     }
 
     /// Returns whether an agent answers the query, as far as it has said.
@@ -122,10 +151,12 @@ impl CoveredTime {
     }
 
     /// Forgets which agent the times of those are that the registry has forgotten.
-    pub(crate) fn forget_agents(&mut self, forgotten: &[u64]) {
+    pub(crate) fn forget_agents(&mut self, forgotten: impl Iterator<Item = u64>) {
         for incarnation in forgotten {
-            if let Some(AgentTime { woven, reported_ns }) = self.agents.remove(incarnation) {
+            if let Some(AgentTime { woven, reported_ns }) = self.agents.remove(&incarnation) {
                 let end_ns = woven.until_ns.unwrap_or(reported_ns);
+                let ended = WovenTime { until_ns: Some(end_ns), ..woven };
+                self.changed_forgotten.push((incarnation, ended));
                 self.forget(TimeRange { start_ns: woven.since_ns, end_ns });
             }
         }
@@ -175,7 +206,7 @@ fn length_of_union(ranges: &[TimeRange]) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent_registry::AgentIdentity;
+    use crate::agent_identity::AgentIdentity;
     use tokio::sync::mpsc;
 
     const SECOND: i64 = 1_000_000_000;
@@ -230,7 +261,7 @@ mod tests {
         let mut covered = CoveredTime::default();
         for i in 0..1_000 {
             covered.note(100 + i as u64, woven(i * 20, Some(i * 20 + 10)), WINDOW);
-            covered.forget_agents(&[100 + i as u64]);
+            covered.forget_agents(std::iter::once(100 + i as u64));
         }
         assert!(covered.agents.is_empty() && covered.forgotten.len() <= MAX_FORGOTTEN);
         let all = TimeRange { start_ns: 0, end_ns: i64::MAX };

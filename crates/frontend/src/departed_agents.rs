@@ -3,6 +3,7 @@
 //! An agent that was away, however long, sends again what was not acknowledged. All that is needed to count that once
 //! is the highest sequence that was merged, so that is kept of very many agents for a long time.
 
+use crate::store::{DepartedRecord, StateChanges, StoredDeparture};
 use std::collections::{HashMap, VecDeque};
 
 /// How long an agent is remembered: far beyond the time for which agents keep reports.
@@ -17,6 +18,10 @@ pub(crate) struct DepartedAgents {
     by_incarnation: HashMap<u64, DepartedAgent>,
     /// In the order in which they departed. Those that came back meanwhile are still in it.
     order: VecDeque<Departure>,
+    /// Those that were remembered since the last commit began.
+    new: Vec<u64>,
+    /// Those that were taken out or forgotten since then.
+    removed: Vec<u64>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -34,8 +39,8 @@ struct Departure {
 impl DepartedAgents {
     /// Remembers an agent, and forgets those that departed too long ago or are too many.
     pub(crate) fn remember(&mut self, incarnation: u64, highest: u64, now_ns: i64) {
-        self.by_incarnation.insert(incarnation, DepartedAgent { highest, departed_ns: now_ns });
-        self.order.push_back(Departure { incarnation, departed_ns: now_ns });
+        self.insert(StoredDeparture { incarnation, highest, departed_ns: now_ns });
+        self.new.push(incarnation);
 
         while let Some(oldest) = self.order.front().copied() {
             let is_old = now_ns.saturating_sub(oldest.departed_ns) > REMEMBERED_NS;
@@ -47,13 +52,43 @@ impl DepartedAgents {
             let known = self.by_incarnation.get(&oldest.incarnation);
             if known.is_some_and(|known| known.departed_ns == oldest.departed_ns) {
                 self.by_incarnation.remove(&oldest.incarnation);
+                self.removed.push(oldest.incarnation);
+            }
+        }
+    }
+
+    fn insert(&mut self, departure: StoredDeparture) {
+        let StoredDeparture { incarnation, highest, departed_ns } = departure;
+        self.by_incarnation.insert(incarnation, DepartedAgent { highest, departed_ns });
+        self.order.push_back(Departure { incarnation, departed_ns });
+    }
+
+    /// Takes in agents as they were stored.
+    pub(crate) fn restore(mut stored: Vec<StoredDeparture>) -> DepartedAgents {
+        stored.sort_by_key(|departure| departure.departed_ns);
+        let mut departed = DepartedAgents::default();
+        stored.into_iter().for_each(|departure| departed.insert(departure));
+        departed
+    }
+
+    /// Adds what has changed to a commit.
+    pub(crate) fn collect_changes(&mut self, changes: &mut StateChanges) {
+        for incarnation in self.removed.drain(..) {
+            changes.departed.insert(incarnation, None);
+        }
+        for incarnation in self.new.drain(..) {
+            if let Some(DepartedAgent { highest, departed_ns }) = self.by_incarnation.get(&incarnation) {
+                let record = DepartedRecord { highest: *highest, departed_ns: *departed_ns };
+                changes.departed.insert(incarnation, Some(record));
             }
         }
     }
 
     /// Returns the highest sequence of an agent that comes back, or `None` if it is not remembered or had none.
     pub(crate) fn take(&mut self, incarnation: u64) -> Option<u64> {
-        self.by_incarnation.remove(&incarnation).map(|known| known.highest)
+        let known = self.by_incarnation.remove(&incarnation)?;
+        self.removed.push(incarnation);
+        Some(known.highest)
     }
 }
 

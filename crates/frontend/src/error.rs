@@ -14,4 +14,10 @@ pub enum FrontendError {
         /// The error of the system.
         source: std::io::Error,
     },
+    /// The data directory cannot be used.
+    #[error("{reason}")]
+    Data {
+        /// What is wrong with it, and what to do.
+        reason: String,
+    },
 }

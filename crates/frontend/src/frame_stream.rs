@@ -106,7 +106,7 @@ impl FrameStream {
         let Some(query) = state.query(self.query) else { return FramePollOutcome::Forgotten };
         match query.frames.next_after(self.sequence, self.selection) {
             Some(frame) => FramePollOutcome::Ready(frame),
-            None if query.finished_ns.is_some() => FramePollOutcome::End,
+            None if query.has_ended() => FramePollOutcome::End,
             None => FramePollOutcome::NotYet,
         }
     }
@@ -146,6 +146,7 @@ mod tests {
     use crate::compilation::CompiledQuery;
     use crate::select::SelectEngine;
     use crate::state::FrontendState;
+    use crate::store::Store;
     use crate::time_range::TimeRange;
     use crate::window_groups::WindowGroups;
     use pivot_advice::{LossCounts, QueryCost, Value};
@@ -177,13 +178,14 @@ mod tests {
             woven: None,
             groups: None,
         };
-        found.merge_report(1, window, &mut groups, &part, 1);
+        found.merge_report(1, window, groups, &part, 1);
         state.tick(i64::MAX);
     }
 
     #[tokio::test]
     async fn a_frame_that_cannot_be_computed_is_an_error_that_the_reader_sees() {
-        let shared = SharedState::new(FrontendState::new(&crate::FrontendOptions::default(), 1));
+        let shared =
+            SharedState::new(FrontendState::new(&crate::FrontendOptions::default(), 1), Store::none());
         let shared = Arc::new(shared.with_engine(SelectEngine::without_memory()));
         let query = install(&shared, "FROM t IN T GROUP BY t.x SELECT t.x ORDER BY COUNT");
         close_a_window(&shared, query);
@@ -198,7 +200,10 @@ mod tests {
     #[tokio::test]
     async fn who_comes_too_late_for_the_last_frames_is_told() {
         const HOUR: i64 = 3_600_000_000_000;
-        let shared = Arc::new(SharedState::new(FrontendState::new(&crate::FrontendOptions::default(), 1)));
+        let shared = Arc::new(SharedState::new(
+            FrontendState::new(&crate::FrontendOptions::default(), 1),
+            Store::none(),
+        ));
         let query = install(&shared, "FROM t IN T SELECT COUNT");
         let mut reader = FrameStream::open(&shared, query, 0, FrameSelection::All).unwrap();
         assert!(shared.lock().uninstall(query, HOUR));

@@ -11,46 +11,18 @@ use crate::compilation::CompiledQuery;
 use crate::cost_ledger::CostLedger;
 use crate::covered_time::RangeCoverage;
 use crate::kept_frames::{Frame, KeptFrames, ResultOnDemand, ResultScope};
+use crate::query_definition::{QueryDefinition, QueryRemoval, QueryTick};
+use crate::store::{QueryRecord, RemovalRecord, ResultRecord, StateChanges, StoredQuery};
 use crate::time_range::TimeRange;
 use crate::unreturned_replies::{BareReplies, UnreturnedReplies};
 use crate::window_groups::WindowGroups;
-use crate::windows::{ClosedWindow, QueryWindows, UnreportedWindows, WindowCloseRules};
-use pivot_advice::{Advice, QueryId};
-use pivot_query::{CompileOptions, OutputPlan, QueryProgram};
+use crate::windows::{ClosedWindow, QueryWindows, UnreportedWindows};
+use pivot_protocol::{from_wire, to_wire};
+use pivot_query::QueryProgram;
 use std::sync::Arc;
 
 /// How much longer than a window's grace a removed query waits for its agents.
 const FLUSH_NS: i64 = 3_000_000_000;
-
-/// When a query was removed.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct QueryRemoval {
-    /// The first generation without it.
-    generation: u64,
-    at_ns: i64,
-}
-
-/// The definition of a query, and the generations that brought it.
-#[derive(Debug)]
-pub(crate) struct QueryDefinition {
-    pub(crate) id: QueryId,
-    /// The name under which other queries can join with it; may be empty.
-    pub(crate) name: String,
-    pub(crate) program: QueryProgram,
-    /// The values of its parameters.
-    pub(crate) options: CompileOptions,
-    /// Its advice, lowered when it was compiled: weaving takes it as it is.
-    pub(crate) advice: Vec<Advice>,
-    /// The form of a result; shared with frames, which may outlive a recompilation.
-    pub(crate) output: Arc<OutputPlan>,
-    pub(crate) installed_ns: i64,
-    /// The generation that installed it: agents that have woven it report, whatever came later.
-    pub(crate) generation: u64,
-    /// The generation that brought its advice as it is now.
-    pub(crate) advice_generation: u64,
-    /// The version of the merged exports that it was compiled against.
-    pub(crate) exports_version: u64,
-}
 
 /// An installed query, or a removed one whose frames are still kept.
 #[derive(Debug)]
@@ -65,19 +37,22 @@ pub(crate) struct InstalledQuery {
     pub(crate) readers: u32,
     /// When it was removed; `None` while it is to be woven.
     removed: Option<QueryRemoval>,
-    /// When its last frame was stored. From then on nothing is merged any more.
+    /// When its last frame was made. From then on nothing is merged any more.
     pub(crate) finished_ns: Option<i64>,
+    /// Whether an agent is forgotten that may have had rows which nobody has seen.
+    misses_rows: bool,
+    /// Whether its definition has changed since the last commit began.
+    is_changed: bool,
+    /// What was stored of its results last.
+    stored_result: ResultRecord,
 }
 
 impl InstalledQuery {
     /// Makes a query that nothing has been reported for, to be woven with a generation.
     pub(crate) fn new(name: String, compiled: CompiledQuery, generation: u64, now_ns: i64) -> InstalledQuery {
-        let CompiledQuery { id, program, options, advice, exports_version, .. } = compiled;
+        let CompiledQuery { id, program, options, advice, exports_version, measured, .. } = compiled;
         let shape = program.output.table();
-        let unreported = program.output.has_one_row().then(|| {
-            let every_ns = program.settings.every_ns.max(1);
-            UnreportedWindows { every_ns, next_start_ns: now_ns.saturating_sub(now_ns.rem_euclid(every_ns)) }
-        });
+        let unreported = unreported_windows(&program, now_ns);
         let definition = QueryDefinition {
             id,
             name,
@@ -89,6 +64,7 @@ impl InstalledQuery {
             generation,
             advice_generation: generation,
             exports_version,
+            measured,
         };
 
         InstalledQuery {
@@ -100,7 +76,57 @@ impl InstalledQuery {
             readers: 0,
             removed: None,
             finished_ns: None,
+            misses_rows: false,
+            is_changed: true,
+            stored_result: ResultRecord::default(),
         }
+    }
+
+    /// Makes a query with its results as they were stored; `compiled` is what it is compiled to now. What was merged is
+    /// counted as dropped if it does not fit it, after a change of the compiler.
+    pub(crate) fn restore(compiled: CompiledQuery, stored: &StoredQuery) -> InstalledQuery {
+        let QueryRecord { installed_ns, generation, advice_generation, removed, .. } = stored.record;
+        let shape = compiled.program.output.table();
+        let unreported = unreported_windows(&compiled.program, installed_ns);
+        let mut query = InstalledQuery::new(stored.record.name.clone(), compiled, generation, installed_ns);
+
+        query.definition.advice_generation = advice_generation;
+        query.removed = removed.map(|RemovalRecord { generation, at_ns }| QueryRemoval { generation, at_ns });
+        query.windows = QueryWindows::restore(&shape, unreported, stored);
+        query.costs.total = from_wire::cost(stored.result.cost);
+        query.unreturned = UnreturnedReplies::restore(stored.result.unreturned.clone().into_iter().collect());
+        query.finished_ns = stored.result.finished_ns;
+        query.misses_rows = stored.result.misses_rows;
+        query.is_changed = false;
+        query.stored_result = stored.result.clone();
+
+        if query.unreturned.any() {
+            query.windows.settle_undecided(|| ());
+        }
+        query
+    }
+
+    /// Notes that its advice is another one than before a restart: requests of earlier generations may have missed it.
+    pub(crate) fn set_advice_generation(&mut self, generation: u64) {
+        self.definition.advice_generation = generation;
+        self.is_changed = true;
+    }
+
+    /// Makes the frames that were kept of stored windows again, under their sequences, for readers that come back.
+    pub(crate) fn restore_frames(&mut self, registry: &AgentRegistry, now: QueryTick) {
+        let rules = self.definition.close_rules(self.removed, now, false);
+        let shown = self.windows.shown(rules, registry);
+        for (sequence, window) in shown {
+            let frame = self.window_frame(window, registry);
+            self.frames.restore(sequence, frame, now.keep_frames);
+        }
+
+        let newest = self.stored_result.sequence;
+        if self.finished_ns.is_some() {
+            self.frames.restore(newest, self.last_frame(registry), now.keep_frames);
+        }
+        self.frames.continue_after(newest);
+        self.publish(newest, registry);
     }
 
     /// Whether it is to be woven.
@@ -145,12 +171,14 @@ impl InstalledQuery {
         definition.output = Arc::new(compiled.program.output.clone());
         definition.program = compiled.program;
         definition.advice = compiled.advice;
+        self.is_changed |= has_changed;
         has_changed
     }
 
     /// Removes it with a generation; frames of what was reported until then are still to come.
     pub(crate) fn remove(&mut self, generation: u64, now_ns: i64) {
         self.removed.get_or_insert(QueryRemoval { generation, at_ns: now_ns });
+        self.is_changed = true;
     }
 
     /// Returns the groups of all windows that were shown.
@@ -158,19 +186,19 @@ impl InstalledQuery {
         self.windows.cumulative()
     }
 
-    /// Merges its part of an agent's report, and charges it with the cost.
+    /// Takes its part of an agent's report, which is merged at the next tick, and charges it with the cost.
     pub(crate) fn merge_report(
         &mut self,
         incarnation: u64,
         window: TimeRange,
-        groups: &mut WindowGroups,
+        mut groups: WindowGroups,
         part: &DecodedQueryReport,
         now_ns: i64,
     ) {
         if self.unreturned.any() {
             groups.loss.settle_undecided();
         }
-        self.costs.charge(incarnation, part.cost, groups, now_ns);
+        self.costs.charge(incarnation, part.cost, &groups, now_ns);
         if self.finished_ns.is_some() {
             return;
         }
@@ -181,7 +209,7 @@ impl InstalledQuery {
         if groups.is_empty() {
             return;
         }
-        self.windows.add(window, groups, || self.frames.drop_cumulative());
+        self.windows.stage(window, groups);
     }
 
     fn every_ns(&self) -> i64 {
@@ -226,39 +254,90 @@ impl InstalledQuery {
         let mut lost = WindowGroups::new(&self.windows.cumulative().groups);
         lost.loss.unreturned = calls;
         let window = window.aligned_to(self.every_ns());
-        self.windows.add(window, &lost, || self.frames.drop_cumulative());
+        self.windows.stage(window, lost);
     }
 
-    /// Makes the frames that are due: of the windows that close now, and the last one.
-    pub(crate) fn tick(&mut self, registry: &AgentRegistry, grace_ns: i64, now_ns: i64, keep_frames: usize) {
-        let ends = self.finished_ns.is_none() && self.has_been_flushed(registry, grace_ns, now_ns);
-        let rules = WindowCloseRules {
-            installed: self.definition.generation,
-            removed: self.removed.map(|removed| removed.generation),
-            removed_ns: self.removed.map(|removed| removed.at_ns),
-            grace_ns,
-            close_all: ends,
-            tracepoints: &self.definition.program.tracepoints,
-            every_ns: self.every_ns(),
-            installed_ns: self.definition.installed_ns,
-        };
+    /// Merges what was staged, makes the frames that are due, of the windows that close now and the last one, and adds all
+    /// that has changed to a commit.
+    pub(crate) fn tick(&mut self, registry: &AgentRegistry, now: QueryTick, changes: &mut StateChanges) {
+        let merged = self.windows.merge_staged(|| self.frames.drop_cumulative());
+        let ends = self.finished_ns.is_none() && self.has_been_flushed(registry, now.grace_ns, now.now_ns);
+        let rules = self.definition.close_rules(self.removed, now, ends);
 
-        for window in self.windows.close_due(rules, registry, now_ns, || self.frames.drop_cumulative()) {
+        let closed = self.windows.close_due(rules, registry, now.now_ns, || self.frames.drop_cumulative());
+        for window in closed {
+            let start_ns = window.time_range.start_ns;
             let frame = self.window_frame(window, registry);
-            self.frames.push(frame, keep_frames);
+            let sequence = self.frames.push(frame, now.keep_frames);
+            self.windows.set_sequence(start_ns, sequence);
         }
         if ends {
-            self.finished_ns = Some(now_ns);
-            self.frames.push(self.last_frame(registry), keep_frames);
+            self.finished_ns = Some(now.now_ns);
+            self.frames.push(self.last_frame(registry), now.keep_frames);
         }
 
-        // The cumulative result may have changed by data that no window shows any more.
+        self.note_forgotten(registry, now.now_ns);
+        self.costs.forget_agents(registry.forgotten().keys().copied());
+        self.windows.covered.forget_agents(registry.forgotten().keys().copied());
+        self.windows.collect_changes(self.definition.id.number, now.batch, merged, changes);
+        self.collect_changes(changes);
+    }
+
+    /// Notes that agents are forgotten: what they may have gathered will not come any more.
+    fn note_forgotten(&mut self, registry: &AgentRegistry, now_ns: i64) {
+        let life = self.life(now_ns);
+        let term = self.definition.term(self.removed);
+        self.misses_rows |= registry.forgotten().values().any(|agent| agent.may_have_rows(term, life));
+    }
+
+    /// Returns the time from its install to its end, or until now.
+    fn life(&self, now_ns: i64) -> TimeRange {
+        let end_ns = self.removed.map_or(now_ns, |removed| removed.at_ns);
+        TimeRange { start_ns: self.definition.installed_ns, end_ns }
+    }
+
+    /// Adds what has changed, apart from windows, to a commit.
+    fn collect_changes(&mut self, changes: &mut StateChanges) {
+        let number = self.definition.id.number;
+        if std::mem::take(&mut self.is_changed) {
+            changes.queries.insert(number, self.definition.record(self.removed));
+        }
+        for (incarnation, woven) in self.windows.covered.take_changed() {
+            changes.woven.insert((number, incarnation), woven);
+        }
+
+        let result = self.result_record();
+        if result != self.stored_result {
+            self.stored_result = result.clone();
+            changes.results.insert(number, result);
+        }
+    }
+
+    fn result_record(&self) -> ResultRecord {
+        let mut record = ResultRecord {
+            sequence: self.frames.sequence(),
+            cost: Some(to_wire::cost(&self.costs.total)),
+            unreturned: self.unreturned.counts().clone().into_iter().collect(),
+            finished_ns: self.finished_ns,
+            misses_rows: self.misses_rows,
+            ..ResultRecord::default()
+        };
+        self.windows.fill_record(&mut record);
+        record
+    }
+
+    /// Lets readers see the frames up to a sequence, which are durable now. The newest has the result since install.
+    pub(crate) fn publish(&mut self, sequence: u64, registry: &AgentRegistry) {
+        // It may have changed by data that no window shows any more.
         if let Some(end_ns) = self.frames.end_without_cumulative() {
             self.frames.set_cumulative(self.cumulative_result(end_ns, registry));
         }
-        self.frames.wake_readers();
-        self.costs.forget_agents(registry.forgotten());
-        self.windows.covered.forget_agents(registry.forgotten());
+        self.frames.publish(sequence);
+    }
+
+    /// Whether its last frame was made, and readers may see it.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.finished_ns.is_some() && self.frames.is_all_published()
     }
 
     /// Whether it is removed, and all agents have unwoven it and so have reported all they had, or had
@@ -266,7 +345,8 @@ impl InstalledQuery {
     fn has_been_flushed(&self, registry: &AgentRegistry, grace_ns: i64, now_ns: i64) -> bool {
         let Some(removed) = self.removed else { return false };
         let has_waited = now_ns >= removed.at_ns.saturating_add(grace_ns).saturating_add(FLUSH_NS);
-        has_waited || registry.connected().all(|agent| agent.woven >= removed.generation)
+        let term = self.definition.term(self.removed);
+        has_waited || registry.have_unwoven(term, removed.generation, now_ns.saturating_sub(grace_ns))
     }
 
     fn window_frame(&self, window: ClosedWindow, registry: &AgentRegistry) -> Frame {
@@ -293,11 +373,10 @@ impl InstalledQuery {
         let coverage = self.windows.coverage();
         let Some(removed) = self.removed.filter(|_| coverage.expected == 0) else { return coverage };
 
-        let definition = &self.definition;
-        let (installed, removed_by) = (definition.generation, Some(removed.generation));
-        let whole = TimeRange { start_ns: definition.installed_ns, end_ns: removed.at_ns };
-        match registry.has_witness(installed, removed_by, whole, &definition.program.tracepoints) {
-            true => registry.coverage(installed, removed_by, whole),
+        let whole = TimeRange { start_ns: self.definition.installed_ns, end_ns: removed.at_ns };
+        let term = self.definition.term(self.removed);
+        match registry.has_witness(term, whole) {
+            true => registry.coverage(term, whole, i64::MAX),
             false => AgentCoverage::default(),
         }
     }
@@ -331,11 +410,23 @@ impl InstalledQuery {
         let every_ns = self.every_ns();
         let range = self.windows.cumulative_time_range(end_ns.max(ended_ns), every_ns);
 
+        // An agent may be missing of which no window tells, since nobody else had rows.
+        let until_ns = if self.finished_ns.is_some() { i64::MAX } else { end_ns };
+        let misses_rows =
+            self.misses_rows || registry.misses_rows(self.definition.term(self.removed), self.life(until_ns));
         let scope = ResultScope {
             time: covered.of_range(range, every_ns, self.definition.installed_ns, registry),
-            heard: AllAgentsReported::All,
+            heard: if misses_rows { AllAgentsReported::SomeMissing } else { AllAgentsReported::All },
             incomplete_windows: self.windows.incomplete_windows(),
         };
         ResultOnDemand::new(self.windows.cumulative().clone(), scope)
     }
+}
+
+/// Returns the windows that are made of a query even if nobody reports rows for them, from the one on in which it was
+/// installed; `None` if there are none.
+fn unreported_windows(program: &QueryProgram, installed_ns: i64) -> Option<UnreportedWindows> {
+    let every_ns = program.settings.every_ns.max(1);
+    let next_start_ns = installed_ns.saturating_sub(installed_ns.rem_euclid(every_ns));
+    program.output.has_one_row().then_some(UnreportedWindows { every_ns, next_start_ns })
 }

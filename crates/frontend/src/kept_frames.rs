@@ -185,6 +185,8 @@ pub(crate) struct KeptFrames {
     groups: usize,
     /// The sequence of the newest frame.
     sequence: u64,
+    /// The sequence of the newest frame that readers may see: what those before it show is durable.
+    published: u64,
     /// The sequence that waiting readers have been woken for.
     changed: watch::Sender<u64>,
 }
@@ -192,7 +194,13 @@ pub(crate) struct KeptFrames {
 impl KeptFrames {
     /// Makes an empty collection of frames.
     pub(crate) fn new() -> KeptFrames {
-        KeptFrames { kept: VecDeque::new(), groups: 0, sequence: 0, changed: watch::channel(0).0 }
+        KeptFrames {
+            kept: VecDeque::new(),
+            groups: 0,
+            sequence: 0,
+            published: 0,
+            changed: watch::channel(0).0,
+        }
     }
 
     /// Takes the cumulative result out of the newest frame. To be called before the cumulative result
@@ -217,12 +225,20 @@ impl KeptFrames {
         }
     }
 
-    /// Keeps a frame under the next sequence, and discards the oldest frames beyond the limits.
-    pub(crate) fn push(&mut self, frame: Frame, keep_frames: usize) {
+    /// Keeps a frame under the next sequence, which it returns, and discards the oldest frames beyond the limits.
+    /// Readers see it when it is published.
+    pub(crate) fn push(&mut self, frame: Frame, keep_frames: usize) -> u64 {
+        let sequence = self.sequence + 1;
+        self.restore(sequence, frame, keep_frames);
+        sequence
+    }
+
+    /// Keeps a frame under the sequence that it had before the frontend was started again.
+    pub(crate) fn restore(&mut self, sequence: u64, frame: Frame, keep_frames: usize) {
         self.drop_cumulative();
-        self.sequence += 1;
+        self.sequence = sequence;
         self.groups += frame.size_in_groups();
-        self.kept.push_back(Frame { sequence: self.sequence, ..frame });
+        self.kept.push_back(Frame { sequence, ..frame });
 
         // The newest frame stays however large it is.
         while self.kept.len() > keep_frames.max(1) || (self.kept.len() > 1 && self.groups > MAX_KEPT_GROUPS) {
@@ -231,9 +247,25 @@ impl KeptFrames {
         }
     }
 
-    /// Wakes the readers that wait for a frame, if there is a new one since they were last woken.
-    pub(crate) fn wake_readers(&self) {
-        self.changed.send_if_modified(|woken| std::mem::replace(woken, self.sequence) != self.sequence);
+    /// Returns the sequence of the newest frame, 0 before the first.
+    pub(crate) fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Goes on behind a sequence, that of a frame which is no longer kept.
+    pub(crate) fn continue_after(&mut self, sequence: u64) {
+        self.sequence = self.sequence.max(sequence);
+    }
+
+    /// Lets readers see the frames up to a sequence, and wakes those that wait for one.
+    pub(crate) fn publish(&mut self, sequence: u64) {
+        self.published = self.published.max(sequence);
+        self.changed.send_if_modified(|woken| std::mem::replace(woken, sequence) != sequence);
+    }
+
+    /// Whether readers may see every frame.
+    pub(crate) fn is_all_published(&self) -> bool {
+        self.published >= self.sequence
     }
 
     /// Returns a signal that changes when there are new frames.
@@ -248,17 +280,18 @@ impl KeptFrames {
             index = index.max(self.start_of_small_history());
         }
 
-        let mut frame = self.kept.get(index)?.clone();
+        let mut frame = self.kept.get(index).filter(|frame| frame.sequence <= self.published)?.clone();
         if selection == FrameSelection::Windows && !frame.last {
             frame.cumulative = None;
         }
         Some(frame)
     }
 
-    /// Returns the index of the first frame from which on those before the newest hold at most
+    /// Returns the index of the first frame from which on those before the newest that readers may see hold at most
     /// [`MAX_HISTORY_GROUPS`] together.
     fn start_of_small_history(&self) -> usize {
-        let Some(newest) = self.kept.len().checked_sub(1) else { return 0 };
+        let seen = self.kept.partition_point(|frame| frame.sequence <= self.published);
+        let Some(newest) = seen.checked_sub(1) else { return 0 };
 
         let mut room = MAX_HISTORY_GROUPS;
         let mut start = newest;
@@ -300,12 +333,13 @@ mod tests {
             window: TimeRange { start_ns: 0, end_ns: 1 },
             revision: 0,
             output: output(),
-            coverage: AgentCoverage { reporting: 1, expected: 1 },
+            coverage: AgentCoverage { reporting: 1, expected: 1, lost: 0 },
             last: false,
             result: window,
             cumulative: Some(part(3)),
         };
-        frames.push(frame, keep);
+        let sequence = frames.push(frame, keep);
+        frames.publish(sequence);
     }
 
     /// Frames of windows with so many groups.

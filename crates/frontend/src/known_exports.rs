@@ -15,6 +15,7 @@
 use crate::announced_exports::{AnnouncedExports, AnnouncedTracepoint, CatalogueSize, ExportsFingerprint};
 use crate::program_tracepoint::{MAX_PLACES, ProgramTracepoint};
 use crate::tracepoint_index::{IndexChange, TracepointIndex};
+use pivot_advice::Exports;
 use pivot_query::Catalog;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -31,6 +32,16 @@ pub(crate) struct ExportedSet {
 }
 
 impl ExportedSet {
+    /// Returns what tells it apart from others, in this process.
+    pub(crate) fn fingerprint(&self) -> ExportsFingerprint {
+        self.fingerprint
+    }
+
+    /// Returns what was announced.
+    pub(crate) fn declarations(&self) -> impl Iterator<Item = &Exports> {
+        self.tracepoints.values().flat_map(|own| own.declarations())
+    }
+
     fn declares(&self, announced: &AnnouncedTracepoint) -> bool {
         let own = self.tracepoints.get(announced.exports.tracepoint.as_str());
         own.is_some_and(|own| own.declares(announced.fingerprint))
@@ -51,6 +62,11 @@ impl AgentExports {
     /// Returns the number of its tracepoints, one at each place.
     pub(crate) fn len(&self) -> usize {
         self.set.size.tracepoints
+    }
+
+    /// Returns what it has announced.
+    pub(crate) fn declared(&self) -> Arc<ExportedSet> {
+        self.set.clone()
     }
 
     /// Whether any of the tracepoints is among them.
@@ -130,6 +146,13 @@ impl KnownExports {
         let mut exports = AgentExports::default();
         self.announce(&mut exports, announced);
         exports.count();
+        exports
+    }
+
+    /// Takes in what an agent had announced that is not connected.
+    pub(crate) fn restore(&mut self, announced: AnnouncedExports) -> AgentExports {
+        let mut exports = AgentExports::default();
+        self.announce(&mut exports, announced);
         exports
     }
 

@@ -16,10 +16,10 @@
 //!  for each client  outside the lock, once a frame       kept for readers
 //! ```
 //!
-//! Three clocks drive it. Agents report about once a second, and merging a report is all that happens
-//! then. The tick, ten times a second, closes the windows that everybody has reported and makes frames of
-//! them. Readers ask for frames at their own pace, and only then are rows computed. Nothing is kept on
-//! disk.
+//! Three clocks drive it. Agents report about once a second, and what they report is put aside. The commit, twenty times
+//! a second, merges it, closes the windows that everybody has reported, makes frames of them, and stores what has
+//! changed; only when that is on disk are reports acknowledged and frames shown. Readers ask for frames at their own
+//! pace, and only then are rows computed.
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
@@ -36,17 +36,21 @@
 //!
 //! Reading order, from the doors inwards:
 //! * running: `options`, `server`, `accepted_connections`, `guarded_connection`, `open_files`, `shared_state` (the lock, and what happens outside it)
-//! * agents: `agents_service`, `agent_wire` (wire form), `agent_report`, `agent_registry`, `wanted_advice`, `wanted_set`
+//! * agents: `agents_service`, `agent_wire` (wire form), `agent_report`, `agent_session`, `agent_registry`, `wanted_advice`,
+//!   `wanted_set`
 //! * catalogue: `announced_exports`, `known_exports`, `program_tracepoint`, `tracepoint_index`, `departed_agents`
-//! * queries: `state`, `compilation`, `convergence`, `installed_query`, `cost_ledger`
+//! * queries: `state`, `compilation`, `convergence`, `query_definition`, `installed_query`, `installed_queries`, `restored_query`, `cost_ledger`
 //! * merging: `window_groups`, `windows`, `time_range`, `unreturned_replies`
+//! * what survives a restart: `store`
 //! * results: `kept_frames`, `select`, `finished_groups`, `estimate` (samples), `evaluated_rows`, `column_role`,
 //!   `unify_column`
 //! * clients: `clients_service`, `client_wire` (wire form), `frame_stream`, `frame_room`
 
 mod accepted_connections;
+mod agent_identity;
 mod agent_registry;
 mod agent_report;
+mod agent_session;
 mod agent_wire;
 mod agents_service;
 mod announced_exports;
@@ -65,16 +69,20 @@ mod finished_groups;
 mod frame_room;
 mod frame_stream;
 mod guarded_connection;
+mod installed_queries;
 mod installed_query;
 mod kept_frames;
 mod known_exports;
 mod open_files;
 mod options;
 mod program_tracepoint;
+mod query_definition;
+mod restored_query;
 mod select;
 mod server;
 mod shared_state;
 mod state;
+mod store;
 mod time_range;
 mod tracepoint_index;
 mod unify_column;

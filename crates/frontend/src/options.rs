@@ -2,6 +2,7 @@
 
 use pivot_protocol::DEFAULT_PORT;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Where and how a frontend runs.
@@ -9,6 +10,9 @@ use std::time::Duration;
 pub struct FrontendOptions {
     /// The address that agents and clients connect to; port 0 takes any free port.
     pub listen: SocketAddr,
+    /// The directory in which the frontend keeps queries, results and agents, so that it can be stopped or killed and
+    /// started again; made if there is none. `None` keeps nothing. One frontend at a time uses a directory.
+    pub data: Option<PathBuf>,
     /// How long after its end a window waits for an agent that does not report.
     pub grace: Duration,
     /// How many frames of each query are kept for clients that come or read late.
@@ -23,6 +27,7 @@ impl Default for FrontendOptions {
     fn default() -> FrontendOptions {
         FrontendOptions {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)),
+            data: None,
             grace: Duration::from_secs(2),
             keep_frames: 300,
             keep_finished: Duration::from_secs(60),

@@ -1,7 +1,7 @@
 //! A tracepoint as one program declares it, at all its places.
 
 use crate::announced_exports::{AnnouncedTracepoint, ExportsFingerprint};
-use pivot_advice::Type;
+use pivot_advice::{Exports, Type};
 use pivot_query::ExporterCount;
 use std::sync::Arc;
 
@@ -57,6 +57,11 @@ impl ProgramTracepoint {
     /// Whether a place is among its own.
     pub(crate) fn declares(&self, fingerprint: ExportsFingerprint) -> bool {
         self.members.binary_search_by_key(&fingerprint, |member| member.fingerprint).is_ok()
+    }
+
+    /// Returns what was announced of it.
+    pub(crate) fn declarations(&self) -> impl Iterator<Item = &Exports> {
+        self.members.iter().map(|member| &member.exports)
     }
 
     /// Returns the number of its places.

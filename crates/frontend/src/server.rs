@@ -2,18 +2,20 @@
 //!
 //! ```text
 //! port ──┬── AgentsService ──┐
-//!        └── ClientsService ─┼─▶ SharedState ◀─┬── close_windows          every 100 ms
+//!        └── ClientsService ─┼─▶ SharedState ◀─┬── commit_regularly       every 50 ms
 //!                            ┘                 └── recompile_on_changes   when tracepoints change
 //! ```
 
 use crate::accepted_connections::{accept, engage, refuse_surplus, room};
 use crate::agents_service::AgentsService;
 use crate::clients_service::ClientsService;
+use crate::compilation::Compiler;
 use crate::error::FrontendError;
 use crate::guarded_connection::GuardedConnection;
 use crate::options::FrontendOptions;
 use crate::shared_state::{SharedState, now_ns};
 use crate::state::FrontendState;
+use crate::store::Store;
 use futures::stream::Stream;
 use pivot_protocol::MAX_MESSAGE_BYTES;
 use pivot_protocol::wire::agents_server::AgentsServer;
@@ -25,13 +27,17 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior};
 use tonic::service::interceptor::InterceptedService;
 
-/// How often windows are examined for whether they are due.
-const TICK: Duration = Duration::from_millis(100);
+/// How often what was reported is merged and stored, and windows are examined for whether they are due.
+const COMMIT_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How often connections without traffic are tried, so that a vanished peer is noticed.
 const KEEPALIVE: Duration = Duration::from_secs(10);
+
+/// How often agents are told that the frontend lives while it cannot store anything.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
 /// How long open streams may take to end.
 const STOP: Duration = Duration::from_secs(1);
@@ -44,7 +50,7 @@ pub struct RunningFrontend {
     /// Tells the server to accept no more connections.
     stop: oneshot::Sender<()>,
     server: JoinHandle<()>,
-    window_closer: JoinHandle<()>,
+    committer: JoinHandle<()>,
     recompiler: JoinHandle<()>,
 }
 
@@ -56,8 +62,12 @@ impl RunningFrontend {
 
     /// Ends all streams and stops serving, within a second or so.
     pub async fn stop(mut self) {
-        self.window_closer.abort();
+        self.committer.abort();
         self.recompiler.abort();
+        // What agents have reported until now need not be sent again.
+        if let Err(error) = self.shared.commit().await {
+            eprintln!("the frontend cannot store its state at the end: {error}");
+        }
         self.shared.stop();
 
         // The server may have ended already; then nobody listens.
@@ -73,14 +83,14 @@ pub async fn start(options: FrontendOptions) -> Result<RunningFrontend, Frontend
     let (listener, address) = listen(options.listen)
         .await
         .map_err(|source| FrontendError::Listen { address: options.listen, source })?;
-    let shared = Arc::new(SharedState::new(FrontendState::new(&options, now_ns())));
+    let shared = Arc::new(open_state(&options)?);
 
     let (stop, stopped) = oneshot::channel();
     let connections = accept(listener, room(options.max_connections));
     let server = tokio::spawn(serve(connections, shared.clone(), stopped));
-    let window_closer = tokio::spawn(close_windows(shared.clone()));
+    let committer = tokio::spawn(commit_regularly(shared.clone()));
     let recompiler = tokio::spawn(shared.clone().recompile_on_changes());
-    Ok(RunningFrontend { address, shared, stop, server, window_closer, recompiler })
+    Ok(RunningFrontend { address, shared, stop, server, committer, recompiler })
 }
 
 async fn listen(address: SocketAddr) -> std::io::Result<(TcpListener, SocketAddr)> {
@@ -116,13 +126,56 @@ async fn serve(
     }
 }
 
-/// Makes frames of the windows that are over, until it is aborted.
-async fn close_windows(shared: Arc<SharedState>) {
-    let mut interval = tokio::time::interval(TICK);
+/// Merges, stores and shows what was reported, until it is aborted.
+async fn commit_regularly(shared: Arc<SharedState>) {
+    let mut interval = tokio::time::interval(COMMIT_INTERVAL);
+    // After a pause of the process one commit does what all those would that were missed.
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut told = None;
+    let mut kept_alive = Instant::now();
+
     loop {
         interval.tick().await;
-        shared.lock().tick(now_ns());
+        let problem = shared.commit().await.err().map(|error| error.to_string());
+        if problem.is_some() && kept_alive.elapsed() >= KEEP_ALIVE {
+            kept_alive = Instant::now();
+            shared.lock().keep_agents_alive();
+        }
+        // Said once, and again when it is over.
+        if problem != told {
+            match &problem {
+                Some(problem) => {
+                    eprintln!("the frontend cannot store its state, and shows nothing new: {problem}")
+                }
+                None => eprintln!("the frontend stores its state again"),
+            }
+            told = problem;
+        }
     }
+}
+
+/// Opens the data directory and takes up the state that is in it.
+fn open_state(options: &FrontendOptions) -> Result<SharedState, FrontendError> {
+    let Some(directory) = &options.data else {
+        return Ok(SharedState::new(FrontendState::new(options, now_ns()), Store::none()));
+    };
+    let opened = Store::open(directory).map_err(|error| FrontendError::Data { reason: error.to_string() })?;
+    if let Some(aside) = &opened.set_aside {
+        let aside = aside.display();
+        eprintln!(
+            "warning: the stored state could not be read: it is in {aside} now, and the frontend begins anew"
+        );
+    }
+
+    let Some(stored) = opened.state else {
+        return Ok(SharedState::new(FrontendState::new(options, now_ns()), opened.store));
+    };
+    let compiler: Compiler = Arc::new(pivot_query::compile_with);
+    let (state, problems) = FrontendState::restore(options, stored, &compiler, now_ns());
+    for problem in problems {
+        eprintln!("warning: {problem}");
+    }
+    Ok(SharedState::new(state, opened.store))
 }
 
 #[cfg(test)]

@@ -6,8 +6,10 @@
 
 use crate::compilation::{CompileSnapshot, CompiledQuery, Compiler, MAX_ATTEMPTS};
 use crate::frame_room::FrameRoom;
+use crate::installed_queries::InstallRefusal;
 use crate::select::SelectEngine;
-use crate::state::{FrontendState, InstallOutcome, InstallRefusal};
+use crate::state::{FrontendState, InstallOutcome};
+use crate::store::{StateChanges, Store, StoreError};
 use pivot_query::{CompileOptions, Diagnostics, compile_with};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -23,6 +25,11 @@ const MAX_COMPUTATIONS: usize = 8;
 /// Everything that the tasks of a frontend share.
 pub(crate) struct SharedState {
     state: Mutex<FrontendState>,
+    store: Arc<Store>,
+    /// What a commit that failed has left to be written; locked while a commit runs.
+    uncommitted: tokio::sync::Mutex<StateChanges>,
+    /// What is wrong with the store, as long as it is.
+    store_problem: Mutex<Option<String>>,
     engine: Arc<SelectEngine>,
     compiler: Compiler,
     compile_slots: Arc<Semaphore>,
@@ -40,6 +47,8 @@ pub(crate) enum CompileFailure {
     Invalid(Diagnostics),
     /// The frontend does not take the query.
     Refused(InstallRefusal),
+    /// The query cannot be stored, so it is not installed.
+    NotStored(StoreError),
     /// The compiler panicked.
     Panicked,
 }
@@ -52,14 +61,17 @@ impl std::fmt::Debug for SharedState {
 
 impl SharedState {
     /// Makes the state of a running frontend.
-    pub(crate) fn new(state: FrontendState) -> SharedState {
-        SharedState::with_compiler(state, Arc::new(compile_with))
+    pub(crate) fn new(state: FrontendState, store: Store) -> SharedState {
+        SharedState { store: Arc::new(store), ..SharedState::with_compiler(state, Arc::new(compile_with)) }
     }
 
-    /// Makes a state that compiles in another way than by [`compile_with`].
+    /// Makes a state that stores nothing and compiles in another way than by [`compile_with`].
     pub(crate) fn with_compiler(state: FrontendState, compiler: Compiler) -> SharedState {
         SharedState {
             state: Mutex::new(state),
+            store: Arc::new(Store::none()),
+            uncommitted: tokio::sync::Mutex::default(),
+            store_problem: Mutex::new(None),
             engine: Arc::new(SelectEngine::new()),
             compiler,
             compile_slots: Arc::new(Semaphore::new(MAX_COMPILATIONS)),
@@ -129,14 +141,89 @@ impl SharedState {
             };
             let compiled = self.compile_against(&snapshot, text, options).await?;
 
-            let mut state = self.lock();
-            if state.is_current(&snapshot) || attempt >= MAX_ATTEMPTS {
-                state.check_installable(name).map_err(CompileFailure::Refused)?;
-                state.check_room(&compiled).map_err(CompileFailure::Refused)?;
-                return Ok(state.install(name, compiled, now_ns()));
+            let is_last = attempt >= MAX_ATTEMPTS;
+            if let Some(installed) = self.install_compiled(name, compiled, &snapshot, is_last)? {
+                return self.store_install(installed).await;
             }
             attempt += 1;
         }
+    }
+
+    /// Installs a compiled query. Returns `None` if what it was compiled against has changed, unless that is to be
+    /// ignored.
+    fn install_compiled(
+        &self,
+        name: &str,
+        compiled: CompiledQuery,
+        snapshot: &CompileSnapshot,
+        ignores_changes: bool,
+    ) -> Result<Option<InstallOutcome>, CompileFailure> {
+        let mut state = self.lock();
+        if !state.is_current(snapshot) && !ignores_changes {
+            return Ok(None);
+        }
+        state.check_installable(name).map_err(CompileFailure::Refused)?;
+        state.check_room(&compiled).map_err(CompileFailure::Refused)?;
+        Ok(Some(state.install(name, compiled, now_ns())))
+    }
+
+    /// Makes an install durable; one that cannot be stored is undone.
+    pub(crate) async fn store_install(
+        &self,
+        installed: InstallOutcome,
+    ) -> Result<InstallOutcome, CompileFailure> {
+        match self.commit().await {
+            Ok(()) => Ok(installed),
+            Err(error) => {
+                self.lock().uninstall(installed.number, now_ns());
+                Err(CompileFailure::NotStored(error))
+            }
+        }
+    }
+
+    /// Uninstalls a query and makes that durable. Returns whether there is one of that number.
+    pub(crate) async fn uninstall(&self, number: u32) -> Result<bool, StoreError> {
+        if !self.lock().uninstall(number, now_ns()) {
+            return Ok(false);
+        }
+        self.commit().await.map(|()| true)
+    }
+
+    /// Merges what was reported, makes due frames, stores what has changed, and then shows and sends what rests on it.
+    ///
+    /// After an error nothing is shown or sent, and the next commit writes what this one could not.
+    pub(crate) async fn commit(&self) -> Result<(), StoreError> {
+        let mut uncommitted = self.uncommitted.lock().await;
+        let changes = self.lock().advance(now_ns());
+        uncommitted.absorb(changes);
+
+        if self.store.is_durable() && !uncommitted.is_empty() {
+            let changes = Arc::new(std::mem::take(&mut *uncommitted));
+            let outcome = tokio::task::spawn_blocking({
+                let (store, changes) = (self.store.clone(), changes.clone());
+                move || store.commit(&changes)
+            });
+
+            let outcome = outcome.await.unwrap_or(Err(StoreError::Panicked));
+            if let Err(error) = outcome {
+                *uncommitted = Arc::into_inner(changes).unwrap_or_default();
+                self.set_store_problem(Some(error.to_string()));
+                return Err(error);
+            }
+        }
+        *uncommitted = StateChanges::default();
+        self.set_store_problem(None);
+        self.lock().publish();
+        Ok(())
+    }
+
+    fn set_store_problem(&self, problem: Option<String>) {
+        *self.store_problem.lock().unwrap_or_else(PoisonError::into_inner) = problem;
+    }
+
+    /// Returns what is wrong with the store, or `None` if the last commit succeeded.
+    pub(crate) fn store_problem(&self) -> Option<String> {
+        self.store_problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Compiles on a thread of its own, without the lock.
@@ -198,8 +285,10 @@ pub(crate) fn now_ns() -> i64 {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::agent_registry::{AgentConnectionId, AgentIdentity, SequenceCheck};
+    use crate::agent_identity::AgentIdentity;
+    use crate::agent_registry::AgentConnectionId;
     use crate::agent_report::{AgentReport, DecodedQueryReport, ReportedGroups, WovenNotice};
+    use crate::agent_session::SequenceCheck;
     use crate::frame_stream::FrameStream;
     use crate::kept_frames::FrameSelection;
     use crate::options::FrontendOptions;

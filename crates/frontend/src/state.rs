@@ -14,32 +14,36 @@
 //! whole set with its generation and answer with the generation they have woven, so that neither side has to
 //! know which messages the other has seen.
 
-use crate::agent_registry::{
-    AgentConnectionId, AgentIdentity, AgentPresence, AgentRegistry, Outbox, SequenceCheck,
-};
+use crate::agent_identity::AgentIdentity;
+use crate::agent_registry::{AgentConnectionId, AgentRegistry};
 use crate::agent_report::{AgentLosses, AgentReport, DecodedQueryReport, WovenNotice};
+use crate::agent_session::{AgentPresence, Outbox, SequenceCheck};
 use crate::announced_exports::AnnouncedExports;
-use crate::compilation::{CompileSnapshot, CompiledQuery, OutdatedQuery, RecompileJob, RecompiledQuery};
+use crate::compilation::{
+    CompileSnapshot, CompiledQuery, Compiler, OutdatedQuery, RecompileJob, RecompiledQuery,
+};
 use crate::convergence::Convergence;
+use crate::installed_queries::{InstallRefusal, InstalledQueries};
 use crate::installed_query::InstalledQuery;
 use crate::options::FrontendOptions;
+use crate::query_definition::QueryTick;
+use crate::restored_query::RestoredQuery;
 use crate::select::ResultColumn;
+use crate::store::{FrontendRecord, StateChanges, StoredState};
 use crate::time_range::TimeRange;
 use crate::unreturned_replies::BareReplies;
-use crate::wanted_advice::AgentCommand;
+use crate::wanted_advice::{WantedNews, WantedUpdate};
 use crate::wanted_set::{WantedQuery, WantedSet};
 use crate::window_groups::WindowGroups;
-use pivot_advice::{QueryId, QueryState};
+use pivot_advice::QueryState;
 use pivot_query::Diagnostics;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::Notify;
 
-/// The most queries at once, those included whose frames are still kept; these make room for new queries.
-const MAX_QUERIES: usize = 1000;
-
-/// How many times as long a finished query is kept while it has readers, so that they reach its end.
-const KEEP_FACTOR_WITH_READERS: i64 = 10;
+/// How long an agent may take to notice that it has lost the frontend, as its keep-alive does: until then requests that
+/// begin there may carry a generation that it has not woven.
+const NOTICE_NS: i64 = 30_000_000_000;
 
 /// Agents, queries, and the advice that should be woven.
 #[derive(Debug)]
@@ -47,16 +51,19 @@ pub(crate) struct FrontendState {
     pub(crate) registry: AgentRegistry,
     /// Wakes the task that compiles installed queries again.
     tracepoints_changed: Arc<Notify>,
-    /// By number: the active queries, and those whose frames are still kept.
-    queries: BTreeMap<u32, InstalledQuery>,
+    queries: InstalledQueries,
     /// Replies that came without baggage, to be matched with what servers say has left.
     bare_replies: BareReplies,
-    /// The number that tells this frontend's queries from those of other frontends.
-    frontend: u32,
-    /// The number of the query that was installed last.
-    last_number: u32,
     /// All advice that should be woven, with its generation.
     wanted: WantedSet,
+    /// Changes of it that agents are not told yet, since they are not durable.
+    unpublished: Vec<WantedUpdate>,
+    /// What is to be shown and sent after the commit that runs.
+    to_publish: Publication,
+    /// The number of the commit that makes durable what changes now.
+    batch: u64,
+    /// What was stored of the frontend itself last.
+    stored: FrontendRecord,
     convergence: Convergence,
     /// How long after its end a window waits for agents.
     grace_ns: i64,
@@ -66,15 +73,12 @@ pub(crate) struct FrontendState {
     keep_finished_ns: i64,
 }
 
-/// Why the frontend does not take a query.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum InstallRefusal {
-    /// The frontend has as many queries as it may have.
-    TooMany,
-    /// An active query has this name.
-    NameTaken(String),
-    /// Its advice takes so many bytes, and there is no room for them.
-    AdviceTooLarge(usize),
+/// What a commit lets be shown.
+#[derive(Debug, Default)]
+struct Publication {
+    wanted: WantedNews,
+    /// For each query, by number, the sequence of its newest frame.
+    sequences: BTreeMap<u32, u64>,
 }
 
 /// The outcome of an install, as the client is told.
@@ -93,13 +97,15 @@ impl FrontendState {
         let mut state = FrontendState {
             registry: AgentRegistry::default(),
             tracepoints_changed: Arc::default(),
-            queries: BTreeMap::new(),
-            bare_replies: BareReplies::default(),
             // Without randomness there is still the time.
-            frontend: getrandom::u32().unwrap_or(now_ns as u32),
-            last_number: 0,
+            queries: InstalledQueries::new(getrandom::u32().unwrap_or(now_ns as u32), 0),
+            bare_replies: BareReplies::default(),
             // From the time, so that generations rise across restarts too.
             wanted: WantedSet::new(now_ns.unsigned_abs() / 1_000_000),
+            unpublished: Vec::new(),
+            to_publish: Publication::default(),
+            batch: 1,
+            stored: FrontendRecord::default(),
             convergence: Convergence::default(),
             grace_ns: i64::try_from(options.grace.as_nanos()).unwrap_or(i64::MAX),
             keep_frames: options.keep_frames,
@@ -109,6 +115,48 @@ impl FrontendState {
         // Agents that connect before any query is installed are told to weave nothing.
         state.weave();
         state
+    }
+
+    /// Makes the state that was stored, at this time. Returns it with what could not be taken over, for people.
+    pub(crate) fn restore(
+        options: &FrontendOptions,
+        stored: StoredState,
+        compiler: &Compiler,
+        now_ns: i64,
+    ) -> (FrontendState, Vec<String>) {
+        let StoredState { frontend, agents, departed, queries } = stored;
+        let mut state = FrontendState::new(options, now_ns);
+        state.queries = InstalledQueries::new(frontend.frontend, frontend.last_number);
+        state.batch = frontend.batch + 1;
+        state.stored = frontend;
+        state.convergence = Convergence::restore(frontend.woven_everywhere);
+        state.registry = AgentRegistry::restore(agents, departed, now_ns);
+
+        let mut problems = Vec::new();
+        let mut has_changed = false;
+        for (number, stored) in &queries {
+            let (id, exports) = (state.queries.id(*number), &state.registry.exports);
+            match RestoredQuery::new(id, stored, exports, compiler, frontend.generation + 1) {
+                Ok(restored) => {
+                    has_changed |= restored.has_changed;
+                    state.take_up(restored.query);
+                }
+                Err(problem) => problems.push(problem),
+            }
+        }
+
+        state.weave();
+        // If the advice is what it was, so is the generation, and agents go on as they are.
+        let generation = frontend.generation + u64::from(has_changed || !problems.is_empty());
+        state.wanted.continue_from(generation);
+        state.wanted.set_woven_everywhere(frontend.woven_everywhere);
+        state.unpublished.clear();
+
+        let now = state.query_tick(now_ns);
+        for query in state.queries.iter_mut() {
+            query.restore_frames(&state.registry, now);
+        }
+        (state, problems)
     }
 
     /// Takes an agent in and tells it what to weave.
@@ -122,27 +170,23 @@ impl FrontendState {
     ) -> AgentConnectionId {
         let version = self.exports_version();
         let connection = self.registry.connect(incarnation, identity, exports, outbox, now_ns);
-        self.send_wanted(connection, now_ns);
-
-        // The agent weaves what there is; what its tracepoints change comes as another generation.
+        // The agent is told what to weave when it is stored that it is there; what its tracepoints change comes as another
+        // generation.
         self.recompile_if_newer(version);
         connection
     }
 
-    /// Tells an agent all that it should weave: when it connects, and when it has lost track of changes.
+    /// Has an agent told all that it should weave, since it has lost track of changes.
     pub(crate) fn send_wanted(&mut self, connection: AgentConnectionId, now_ns: i64) {
         if let Some(agent) = self.registry.heard_from(connection, now_ns) {
-            agent.send(self.wanted.whole(agent.identity.wanted_form));
+            agent.send_whole_set();
         }
     }
 
     /// Notes what an agent has woven.
     pub(crate) fn note_woven(&mut self, connection: AgentConnectionId, woven: WovenNotice, now_ns: i64) {
         if let Some(agent) = self.registry.heard_from(connection, now_ns) {
-            if agent.woven_ns == 0 {
-                agent.woven_ns = now_ns;
-            }
-            agent.woven = woven.generation;
+            agent.note_woven(woven.generation, now_ns);
             agent.problems = woven.problems;
             agent.statuses = woven.statuses;
         }
@@ -188,7 +232,7 @@ impl FrontendState {
         let Some(agent) = self.registry.agent_of(connection) else { return };
         if let AgentPresence::Lost(lost_ns) = agent.presence {
             let unreported = TimeRange { start_ns: agent.watermark_ns, end_ns: lost_ns };
-            for query in self.queries.values_mut() {
+            for query in self.queries.iter_mut() {
                 let id = query.definition.id;
                 let mut statuses = agent.statuses.iter().filter(|status| status.query == id);
                 if !statuses.any(|status| status.state == QueryState::RuledOut) {
@@ -205,7 +249,7 @@ impl FrontendState {
         }
     }
 
-    /// Merges a report when it comes for the first time, and acknowledges it every time. If reports before it
+    /// Takes a report when it comes for the first time, and has it acknowledged every time. If reports before it
     /// are missing, it does neither and returns [`SequenceCheck::Gap`]: the caller ends the stream, and the
     /// agent connects anew and sends again whatever was not acknowledged.
     pub(crate) fn merge_report(
@@ -220,6 +264,9 @@ impl FrontendState {
             return check;
         }
 
+        // Sent when the merge is durable, since the agent forgets what is acknowledged. A duplicate is acknowledged too:
+        // it was sent again because its acknowledgement was lost.
+        agent.acknowledge_when_durable();
         if check == SequenceCheck::Next {
             agent.note_report(&report);
             for part in &report.parts {
@@ -227,23 +274,16 @@ impl FrontendState {
             }
             self.find_unreturned(&report.bare, report.window);
         }
-
-        // Behind the merge, since the agent forgets what is acknowledged. A duplicate is acknowledged too: it
-        // was sent again because its acknowledgement was lost.
-        if let Some(agent) = self.registry.agent_of(connection) {
-            agent.send(AgentCommand::Acknowledge(report.sequence));
-        }
         check
     }
 
     /// Merges one query's part of a report, and charges the query with what it cost.
     fn merge_part(&mut self, incarnation: u64, window: TimeRange, part: &DecodedQueryReport, now_ns: i64) {
         // Agents may still report queries that are gone, or those of another frontend.
-        let query = self.queries.get_mut(&part.query.number);
-        let Some(query) = query.filter(|query| query.definition.id == part.query) else { return };
+        let Some(query) = self.queries.of_id_mut(part.query) else { return };
 
-        let mut groups = WindowGroups::from_report(&query.cumulative().groups, part);
-        query.merge_report(incarnation, window, &mut groups, part, now_ns);
+        let groups = WindowGroups::from_report(&query.cumulative().groups, part);
+        query.merge_report(incarnation, window, groups, part, now_ns);
         query.match_left(&part.left, &self.bare_replies, window);
     }
 
@@ -251,7 +291,7 @@ impl FrontendState {
     fn find_unreturned(&mut self, bare: &[(u64, String)], window: TimeRange) {
         for (tag, peer) in bare {
             if self.bare_replies.add(*tag, peer) {
-                for query in self.queries.values_mut() {
+                for query in self.queries.iter_mut() {
                     query.match_bare(*tag, peer, window);
                 }
             }
@@ -263,7 +303,7 @@ impl FrontendState {
         CompileSnapshot {
             catalog: self.registry.exports.catalog().clone(),
             exports_version: self.exports_version(),
-            next_id: self.next_id(),
+            next_id: self.queries.next_id(),
         }
     }
 
@@ -272,20 +312,9 @@ impl FrontendState {
         Arc::ptr_eq(self.registry.exports.catalog(), &snapshot.catalog)
     }
 
-    fn next_id(&self) -> QueryId {
-        QueryId::new(self.frontend, self.last_number.wrapping_add(1))
-    }
-
-    /// Checks whether a query can be installed under a name; an empty name is none. A frontend that has as many
-    /// queries as it may have forgets the one that finished first, with its frames, to make room.
+    /// Checks whether a query can be installed under a name; see [`InstalledQueries::check_installable`].
     pub(crate) fn check_installable(&mut self, name: &str) -> Result<(), InstallRefusal> {
-        if !self.make_room() {
-            return Err(InstallRefusal::TooMany);
-        }
-        if !name.is_empty() && self.active().any(|query| query.definition.name == name) {
-            return Err(InstallRefusal::NameTaken(name.to_owned()));
-        }
-        Ok(())
+        self.queries.check_installable(name)
     }
 
     /// Checks whether there is room for the advice of a query among that of all others.
@@ -296,24 +325,9 @@ impl FrontendState {
         }
     }
 
-    /// Forgets the query that finished first if there is no room for another one. Returns whether there is.
-    fn make_room(&mut self) -> bool {
-        if self.queries.len() >= MAX_QUERIES {
-            let finished = self
-                .queries
-                .values()
-                .filter_map(|query| Some((query.finished_ns?, query.definition.id.number)));
-            if let Some((_, oldest)) = finished.min() {
-                self.queries.remove(&oldest);
-            }
-        }
-        self.queries.len() < MAX_QUERIES
-    }
-
     /// Installs a compiled query under the next number.
     pub(crate) fn install(&mut self, name: &str, compiled: CompiledQuery, now_ns: i64) -> InstallOutcome {
-        let id = self.next_id();
-        self.last_number = id.number;
+        let id = self.queries.next_id();
         let compiled = compiled.with_id(id);
         let output = &compiled.program.output;
         let installation = InstallOutcome {
@@ -323,15 +337,21 @@ impl FrontendState {
             agents_expected: self.count_exporters(&compiled.program.tracepoints),
         };
 
-        if !name.is_empty() {
-            self.registry.exports.name_query(name, &compiled.program.text);
-        }
         // Compiled against tracepoints that have changed meanwhile: the task does it again.
         self.recompile_if_newer(compiled.exports_version);
         let query = InstalledQuery::new(name.to_owned(), compiled, self.generation() + 1, now_ns);
-        self.queries.insert(id.number, query);
+        self.take_up(query);
         self.weave();
         installation
+    }
+
+    /// Adds a query, and its name to the catalogue.
+    fn take_up(&mut self, query: InstalledQuery) {
+        let definition = &query.definition;
+        if query.is_active() && !definition.name.is_empty() {
+            self.registry.exports.name_query(&definition.name, &definition.program.text);
+        }
+        self.queries.insert(query);
     }
 
     /// Returns the number of connected agents that export one of the tracepoints.
@@ -342,7 +362,7 @@ impl FrontendState {
     /// Uninstalls a query. Returns whether there is one of that number.
     pub(crate) fn uninstall(&mut self, number: u32, now_ns: i64) -> bool {
         let generation = self.generation() + 1;
-        let Some(query) = self.queries.get_mut(&number) else { return false };
+        let Some(query) = self.queries.get_mut(number) else { return false };
 
         if query.is_active() {
             query.remove(generation, now_ns);
@@ -358,26 +378,36 @@ impl FrontendState {
     /// Forgets tracepoints that no agent exports, unless an installed query uses them.
     fn forget_unused_tracepoints(&mut self) {
         if self.registry.exports.has_unused() {
-            let active = self.queries.values().filter(|query| query.is_active());
-            let used: BTreeSet<&str> =
-                active.flat_map(|query| &query.definition.program.tracepoints).map(String::as_str).collect();
+            let used: BTreeSet<&str> = self
+                .queries
+                .active()
+                .flat_map(|query| &query.definition.program.tracepoints)
+                .map(String::as_str)
+                .collect();
             self.registry.exports.forget_unused(|name| used.contains(name));
         }
     }
 
     /// Returns the query of a number, active or finished, or `None` if there is none or it is forgotten.
     pub(crate) fn query(&self, number: u32) -> Option<&InstalledQuery> {
-        self.queries.get(&number)
+        self.queries.get(number)
     }
 
     /// Returns the query of a number for a change to it, active or finished; `None` as [`FrontendState::query`].
     pub(crate) fn query_mut(&mut self, number: u32) -> Option<&mut InstalledQuery> {
-        self.queries.get_mut(&number)
+        self.queries.get_mut(number)
     }
 
     /// Returns the queries that are to be woven.
     pub(crate) fn active(&self) -> impl Iterator<Item = &InstalledQuery> {
-        self.queries.values().filter(|query| query.is_active())
+        self.queries.active()
+    }
+
+    /// Makes all frames that are due now and shows them, as a frontend that stores nothing.
+    #[cfg(test)]
+    pub(crate) fn tick(&mut self, now_ns: i64) {
+        self.advance(now_ns);
+        self.publish();
     }
 
     /// Returns the generation that is to be woven.
@@ -389,52 +419,94 @@ impl FrontendState {
     /// compiled again: tracepoints that an agent brings may lead to other advice.
     pub(crate) fn has_converged(&self, woven: u64) -> bool {
         woven >= self.generation()
-            && !self.queries.values().any(|query| query.is_outdated(self.exports_version()))
+            && !self.queries.iter().any(|query| query.is_outdated(self.exports_version()))
     }
 
-    /// Makes all frames that are due now, and removes queries whose time is over.
-    pub(crate) fn tick(&mut self, now_ns: i64) {
+    /// Merges what was reported, makes all frames that are due now, and removes queries whose time is over. Returns what
+    /// has changed since this was last called. Once that is durable, [`FrontendState::publish`] is to be called.
+    pub(crate) fn advance(&mut self, now_ns: i64) -> StateChanges {
         // Before frames are made, so that a query ends at the first tick after its time.
-        let expired: Vec<u32> = self
-            .queries
-            .iter()
-            .filter(|(_, query)| query.is_expired(now_ns))
-            .map(|(number, _)| *number)
-            .collect();
+        let expired = self.queries.iter().filter(|query| query.is_expired(now_ns));
+        let expired: Vec<u32> = expired.map(|query| query.definition.id.number).collect();
         for number in expired {
             self.uninstall(number, now_ns);
         }
 
         self.announce_convergence(now_ns);
-        self.forget_finished(now_ns);
+        self.queries.forget_finished(self.keep_finished_ns, now_ns);
         self.registry.forget_gone(now_ns);
 
-        for query in self.queries.values_mut() {
-            query.tick(&self.registry, self.grace_ns, now_ns, self.keep_frames);
+        let mut changes = StateChanges::default();
+        let now = self.query_tick(now_ns);
+        for query in self.queries.iter_mut() {
+            query.tick(&self.registry, now, &mut changes);
         }
+        self.registry.collect_changes(self.generation(), &mut changes);
         if !self.registry.forgotten().is_empty() {
             self.registry.clear_forgotten();
             self.forget_unused_tracepoints();
         }
+        self.collect_changes(&mut changes);
+        changes
+    }
+
+    /// Returns what a query's tick needs to know.
+    fn query_tick(&self, now_ns: i64) -> QueryTick {
+        QueryTick { now_ns, batch: self.batch, grace_ns: self.grace_ns, keep_frames: self.keep_frames }
+    }
+
+    /// Adds what has changed of the frontend itself to a commit, and begins the next one if anything has.
+    fn collect_changes(&mut self, changes: &mut StateChanges) {
+        changes.forgotten_queries.append(&mut self.queries.take_forgotten());
+        let sequences =
+            self.queries.iter().map(|query| (query.definition.id.number, query.frames.sequence()));
+        self.to_publish.sequences = sequences.collect();
+        // What a commit that failed has left comes first.
+        self.to_publish.wanted.updates.append(&mut self.unpublished);
+        self.to_publish.wanted.generation = self.generation();
+        self.to_publish.wanted.woven_everywhere = self.convergence.everywhere();
+
+        let record = FrontendRecord {
+            frontend: self.queries.frontend,
+            generation: self.generation(),
+            last_number: self.queries.last_number,
+            woven_everywhere: self.convergence.everywhere(),
+            batch: self.batch,
+        };
+        // The number of the commit alone is no change.
+        let is_same = FrontendRecord { batch: self.stored.batch, ..record } == self.stored;
+        if !is_same || !changes.is_empty() {
+            self.stored = record;
+            changes.frontend = Some(record);
+            self.batch += 1;
+        }
+    }
+
+    /// Shows and sends what the last call of [`FrontendState::advance`] has brought, which is durable now: frames,
+    /// acknowledgements, and the advice that is wanted.
+    pub(crate) fn publish(&mut self) {
+        let Publication { wanted, sequences } = std::mem::take(&mut self.to_publish);
+        for (number, sequence) in sequences {
+            if let Some(query) = self.queries.get_mut(number) {
+                query.publish(sequence, &self.registry);
+            }
+        }
+        self.registry.publish(&wanted, &mut self.wanted);
+        self.to_publish.wanted = WantedNews { updates: Vec::new(), ..wanted };
+    }
+
+    /// Lets agents know that the frontend lives while it cannot publish anything.
+    pub(crate) fn keep_agents_alive(&mut self) {
+        self.registry.keep_alive(self.to_publish.wanted.woven_everywhere);
     }
 
     /// Tells all agents when a generation has become woven everywhere.
     fn announce_convergence(&mut self, now_ns: i64) {
-        let woven_by_all = self.registry.woven_by_all();
+        let woven_by_all = self.registry.woven_by_all(now_ns.saturating_sub(NOTICE_NS));
         if let Some(generation) = self.convergence.observe(woven_by_all, now_ns) {
             // Agents that connect later learn it together with the advice.
             self.wanted.set_woven_everywhere(generation);
-            self.registry.broadcast(&AgentCommand::WovenEverywhere(generation));
         }
-    }
-
-    /// Forgets queries that finished long enough ago, and their frames with them.
-    fn forget_finished(&mut self, now_ns: i64) {
-        let keep_ns = self.keep_finished_ns;
-        self.queries.retain(|_, query| {
-            let factor = if query.readers > 0 { KEEP_FACTOR_WITH_READERS } else { 1 };
-            query.finished_ns.is_none_or(|at_ns| now_ns - at_ns <= keep_ns.saturating_mul(factor))
-        });
     }
 
     /// Returns what is notified when installed queries are to be compiled again.
@@ -446,7 +518,7 @@ impl FrontendState {
     /// without the lock; `None` if no query is outdated.
     pub(crate) fn recompilation(&self) -> Option<RecompileJob> {
         let exports_version = self.exports_version();
-        let outdated = self.queries.values().filter(|query| query.is_outdated(exports_version));
+        let outdated = self.queries.iter().filter(|query| query.is_outdated(exports_version));
         let queries: Vec<OutdatedQuery> = outdated
             .map(|query| OutdatedQuery {
                 id: query.definition.id,
@@ -467,7 +539,7 @@ impl FrontendState {
 
         for RecompiledQuery { id, compiled } in recompiled {
             // It may have been removed meanwhile.
-            let query = self.queries.get_mut(&id.number).filter(|query| query.is_active());
+            let query = self.queries.get_mut(id.number).filter(|query| query.is_active());
             match (query, compiled) {
                 (Some(query), Some(compiled)) if self.wanted.has_room(id, compiled.wire_bytes) => {
                     has_changed |= query.replace(compiled, generation);
@@ -481,16 +553,15 @@ impl FrontendState {
         }
     }
 
-    /// Begins a generation with the advice of all active queries, and tells all agents.
+    /// Begins a generation with the advice of all active queries. Agents are told when it is durable.
     fn weave(&mut self) {
-        let active = self.queries.values().filter(|query| query.is_active());
-        let change = self.wanted.update(active.map(|query| WantedQuery {
+        let change = self.wanted.update(self.queries.active().map(|query| WantedQuery {
             id: query.definition.id,
             since: query.definition.advice_generation,
             advice: &query.definition.advice,
             settings: &query.definition.program.settings,
         }));
-        self.registry.broadcast_wanted(&mut self.wanted, &change);
+        self.unpublished.push(WantedUpdate { generation: self.wanted.generation(), change });
     }
 }
 
@@ -500,8 +571,10 @@ mod tests {
     use super::*;
     use crate::agent_wire::agent_report;
     use crate::client_wire;
+    use crate::installed_queries::{KEEP_FACTOR_WITH_READERS, MAX_QUERIES};
     use crate::kept_frames::FrameSelection;
     use crate::select::SelectEngine;
+    use crate::wanted_advice::AgentCommand;
     use pivot_advice::{Exports, FieldDescriptor, Groups, Type, Value};
     use pivot_protocol::{from_wire, to_wire, wire};
     use pivot_query::{CompileOptions, compile_with};
@@ -686,9 +759,13 @@ mod tests {
         let mut fixture = fixture();
         assert_eq!(fixture.report(4, SECOND, 2), SequenceCheck::Next);
         assert_eq!(fixture.report(4, SECOND, 2), SequenceCheck::Duplicate);
-        assert_eq!(fixture.acknowledged(), [4, 4]);
+        assert_eq!(fixture.acknowledged(), [0; 0], "nothing is durable yet");
         let frames = fixture.frames(2 * SECOND).await;
         assert_eq!((frames.len(), count(&frames[0].rows)), (1, Value::U64(2)));
+        assert_eq!(fixture.acknowledged(), [4]);
+        assert_eq!(fixture.report(4, SECOND, 2), SequenceCheck::Duplicate);
+        assert!(fixture.frames(2 * SECOND).await.is_empty());
+        assert_eq!(fixture.acknowledged(), [4]);
         assert!(!frames[0].completeness.unwrap().partial);
     }
 
@@ -696,16 +773,17 @@ mod tests {
     fn frames_of_finished_queries_make_room_for_new_ones() {
         let mut fixture = fixture();
         let query = compiled(&fixture.state, "FROM t IN T SELECT COUNT");
-        while fixture.state.queries.len() < MAX_QUERIES {
+        while fixture.state.queries.iter().count() < MAX_QUERIES {
             fixture.state.install("", query.clone(), 1);
         }
-        assert!(!fixture.state.make_room());
+        assert!(!fixture.state.queries.make_room());
 
-        let numbers: Vec<u32> = fixture.state.queries.keys().copied().skip(5).take(2).collect();
+        let all = fixture.state.queries.iter().map(|query| query.definition.id.number);
+        let numbers: Vec<u32> = all.skip(5).take(2).collect();
         for (number, at) in numbers.iter().zip([9, 4]) {
-            fixture.state.queries.get_mut(number).unwrap().finished_ns = Some(at);
+            fixture.state.queries.get_mut(*number).unwrap().finished_ns = Some(at);
         }
-        assert!(fixture.state.make_room());
+        assert!(fixture.state.queries.make_room());
         assert!(fixture.state.query(numbers[0]).is_some() && fixture.state.query(numbers[1]).is_none());
     }
 
@@ -726,8 +804,8 @@ mod tests {
         fixture.connection = fixture.state.connect(1, identity, Default::default(), outbox, now_ns);
         fixture.inbox = inbox;
         assert_eq!(fixture.report(4, SECOND, 5), SequenceCheck::Duplicate);
-        assert_eq!(fixture.acknowledged(), [4]);
         let frames = fixture.frames(3_602 * SECOND).await;
+        assert_eq!(fixture.acknowledged(), [4]);
         let cumulative = frames.last().unwrap().cumulative.clone();
         assert_eq!(count(&cumulative), Value::U64(5));
     }
@@ -840,6 +918,7 @@ mod tests {
         let mut fixture = fixture();
         fixture.report(1, SECOND, 1);
         assert_eq!(fixture.report(3, SECOND, 1), SequenceCheck::Gap);
+        fixture.state.tick(SECOND);
         assert_eq!(fixture.acknowledged(), [1]);
         assert_eq!(fixture.report(2, SECOND, 1), SequenceCheck::Next);
     }

@@ -97,6 +97,16 @@ impl UnreturnedReplies {
         }
     }
 
+    /// Makes the knowledge as it was stored: peers, and how many of their replies lost tuples.
+    pub(crate) fn restore(peers: BTreeMap<String, u64>) -> UnreturnedReplies {
+        UnreturnedReplies { peers, ..UnreturnedReplies::default() }
+    }
+
+    /// Returns the peers whose replies lost tuples, with how many.
+    pub(crate) fn counts(&self) -> &BTreeMap<String, u64> {
+        &self.peers
+    }
+
     /// Whether any reply has lost tuples.
     pub(crate) fn any(&self) -> bool {
         !self.peers.is_empty()

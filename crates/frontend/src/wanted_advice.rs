@@ -30,6 +30,24 @@ pub(crate) enum WantedForm {
     Changes,
 }
 
+/// How one generation differs from the one before.
+#[derive(Debug, Clone)]
+pub(crate) struct WantedUpdate {
+    pub(crate) generation: u64,
+    /// An encoded `WantedChange`.
+    pub(crate) change: Bytes,
+}
+
+/// What is new of the wanted advice, and durable.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct WantedNews {
+    pub(crate) generation: u64,
+    /// In the order of their generations.
+    pub(crate) updates: Vec<WantedUpdate>,
+    /// The newest generation that all agents have woven.
+    pub(crate) woven_everywhere: u64,
+}
+
 /// Returns the pieces of an encoded change, without a copy.
 pub(crate) fn parts(mut change: Bytes) -> Vec<wire::WantedPart> {
     let mut parts = Vec::with_capacity(change.len() / MAX_PART_BYTES + 1);

@@ -96,6 +96,12 @@ impl WantedSet {
         self.generation
     }
 
+    /// Goes on with a generation that was begun before the frontend was started again.
+    pub(crate) fn continue_from(&mut self, generation: u64) {
+        self.generation = generation;
+        (self.whole, self.desired) = (None, None);
+    }
+
     /// Takes over which generation all agents have woven: those that connect later learn it with the set.
     pub(crate) fn set_woven_everywhere(&mut self, generation: u64) {
         self.woven_everywhere = generation;

@@ -21,11 +21,20 @@
 //! way, or if rows found no group of their own. An agent that is late makes a revision of it, also if it has no
 //! rows. A cumulative result is partial while any of its windows is.
 //!
+//! What agents report is **staged** first, and merged into windows all at once when the next commit begins: so the
+//! rows of a commit are at hand as what they are, the difference to the commit before, and no frame shows a row
+//! that is not in it.
+//!
 //! Windows hold their groups behind an `Arc`: a frame shares them, and late data copies them only if a
 //! frame that somebody may still read holds them.
 
 use crate::agent_registry::{AgentCoverage, AgentRegistry, AllAgentsReported};
+use crate::agent_session::QueryTerm;
 use crate::covered_time::{CoveredTime, RangeCoverage};
+use crate::store::{
+    ChangedRows, FoldedTotal, ResultRecord, StateChanges, StoredQuery, StoredRowsKey, StoredWindow,
+    WindowRecord,
+};
 use crate::time_range::TimeRange;
 use crate::window_groups::WindowGroups;
 use pivot_advice::Groups;
@@ -47,6 +56,12 @@ pub(crate) struct UnreportedWindows {
 /// The most windows of one query that are open at once; older ones close early.
 const MAX_OPEN: usize = 600;
 
+/// The most groups that are stored of a window apart, beyond twice as many as it has.
+const STORED_APART: usize = 64;
+
+/// How many forgotten windows are stored before the result since install is stored with them in it.
+const MAX_STORED_FORGOTTEN: usize = 60;
+
 /// How often closed windows that an agent has not reported are looked at again.
 const RECHECK_NS: i64 = 1_000_000_000;
 
@@ -54,23 +69,112 @@ const RECHECK_NS: i64 = 1_000_000_000;
 #[derive(Debug)]
 struct Window {
     end_ns: i64,
-    /// All that was reported for it.
+    /// All that was reported for it and is merged.
     groups: Arc<WindowGroups>,
-    /// Whether its first frame was made.
-    closed: bool,
+    /// What was reported since the last commit began.
+    staged: Option<WindowGroups>,
+    /// The commit with which its first frame was made; 0 before.
+    closed_batch: u64,
     /// Whether something came after its newest frame.
     late: bool,
     /// The number of its next frame.
     revision: u32,
+    /// The sequence of its newest frame; 0 before the first.
+    sequence: u64,
+    /// The agents of its newest frame.
+    coverage: AgentCoverage,
     /// Whether its newest frame was made without some agent.
     is_incomplete: bool,
+    /// Whether it has changed since the last commit began, apart from rows.
+    is_changed: bool,
+    /// About how many groups are stored of it, those included that later ones replace.
+    stored_groups: usize,
 }
 
 impl Window {
+    /// Makes an open window without rows.
+    fn new(end_ns: i64, groups: Arc<WindowGroups>) -> Window {
+        Window {
+            end_ns,
+            groups,
+            staged: None,
+            closed_batch: 0,
+            late: false,
+            revision: 0,
+            sequence: 0,
+            coverage: AgentCoverage::default(),
+            is_incomplete: false,
+            is_changed: true,
+            stored_groups: 0,
+        }
+    }
+
+    /// Whether its first frame was made.
+    fn is_closed(&self) -> bool {
+        self.closed_batch > 0
+    }
+
+    /// Returns what is to be stored of rows that were merged into it: these, or all of its rows when so many were
+    /// stored one after the other that they take up several times the room.
+    fn rows_to_store(&mut self, start_ns: i64, merged: Arc<WindowGroups>) -> MergedRows {
+        self.stored_groups += merged.size_in_groups().max(1);
+        let start_ns = Some(start_ns);
+
+        // A closed window stays as it is: part of its rows may be in the stored result since install.
+        let size = self.groups.size_in_groups();
+        if self.is_closed() || self.stored_groups < 2 * size + STORED_APART {
+            return MergedRows { start_ns, groups: merged, is_whole_window: false };
+        }
+        self.stored_groups = size;
+        MergedRows { start_ns, groups: self.groups.clone(), is_whole_window: true }
+    }
+
+    /// Makes its next frame's content.
+    fn show(&mut self, time_range: TimeRange, coverage: AgentCoverage, time: RangeCoverage) -> ClosedWindow {
+        let (groups, revision) = (self.groups.clone(), self.revision);
+        self.is_incomplete = coverage.agents_heard() == AllAgentsReported::SomeMissing;
+        self.coverage = coverage;
+
+        self.is_changed = true;
+        self.late = false;
+        self.revision += 1;
+        ClosedWindow { time_range, groups, revision, coverage, time }
+    }
+
+    /// Makes a window as it was stored.
+    fn restore(stored: &StoredWindow, shape: &Groups) -> Window {
+        let WindowRecord { end_ns, closed_batch, revision, sequence, is_incomplete, .. } = stored.record;
+        let WindowRecord { reporting, expected, .. } = stored.record;
+        Window {
+            closed_batch,
+            revision,
+            sequence,
+            coverage: AgentCoverage { reporting, expected, lost: 0 },
+            is_incomplete,
+            is_changed: false,
+            stored_groups: stored.stored_groups(shape),
+            ..Window::new(end_ns, Arc::new(stored.groups(shape)))
+        }
+    }
+
+    /// Returns its record.
+    fn record(&self, is_forgotten: bool) -> WindowRecord {
+        WindowRecord {
+            end_ns: self.end_ns,
+            closed_batch: self.closed_batch,
+            revision: self.revision,
+            sequence: self.sequence,
+            is_incomplete: self.is_incomplete,
+            reporting: self.coverage.reporting,
+            expected: self.coverage.expected,
+            is_forgotten,
+        }
+    }
+
     /// Returns whether it waits for nobody any more.
-    fn may_close(&self, rules: WindowCloseRules<'_>, heard: AllAgentsReported, now_ns: i64) -> bool {
+    fn may_close(&self, rules: WindowCloseRules<'_>, coverage: AgentCoverage, now_ns: i64) -> bool {
         // Before its end a window is not complete, even if nobody is expected to report it.
-        let is_complete = heard == AllAgentsReported::All && now_ns >= self.end_ns;
+        let is_complete = !coverage.is_waiting() && now_ns >= self.end_ns;
         let has_waited = now_ns >= self.end_ns.saturating_add(rules.grace_ns);
         is_complete || has_waited || rules.close_all
     }
@@ -81,6 +185,12 @@ impl Window {
 pub(crate) struct QueryWindows {
     /// By their start.
     windows: BTreeMap<i64, Window>,
+    /// What was reported for forgotten windows since the last commit began.
+    staged_for_forgotten: Option<WindowGroups>,
+    /// The starts of forgotten windows that are stored apart from the result since install.
+    stored_forgotten: Vec<i64>,
+    /// Windows that were forgotten since the last commit began.
+    changed_forgotten: Vec<(i64, WindowRecord)>,
     /// The sum of all windows that were shown, and of what came for forgotten ones.
     cumulative: Arc<WindowGroups>,
     /// How many windows were forgotten that some agent has not reported.
@@ -101,6 +211,24 @@ pub(crate) struct QueryWindows {
     nothing: Arc<WindowGroups>,
 }
 
+/// Adds groups to those that are staged.
+fn add_to(staged: &mut Option<WindowGroups>, groups: WindowGroups) {
+    match staged {
+        Some(staged) => staged.merge(&groups),
+        None => *staged = Some(groups),
+    }
+}
+
+/// Rows that were merged into windows of one query.
+#[derive(Debug)]
+pub(crate) struct MergedRows {
+    /// The start of the window; `None` for windows that are forgotten.
+    pub(crate) start_ns: Option<i64>,
+    pub(crate) groups: Arc<WindowGroups>,
+    /// Whether these are all rows of the window, and not only those that were staged.
+    pub(crate) is_whole_window: bool,
+}
+
 /// A window that is due to be shown.
 #[derive(Debug)]
 pub(crate) struct ClosedWindow {
@@ -115,28 +243,26 @@ pub(crate) struct ClosedWindow {
 /// When windows close.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WindowCloseRules<'r> {
-    /// The generation that installed the query.
-    pub(crate) installed: u64,
-    /// The generation that removed the query, if it is removed.
-    pub(crate) removed: Option<u64>,
+    /// Which agents the query is about.
+    pub(crate) term: QueryTerm<'r>,
     /// When the query was removed, if it is.
     pub(crate) removed_ns: Option<i64>,
     /// How long after its end a window waits for agents.
     pub(crate) grace_ns: i64,
     /// Whether all windows close now, because the query ends.
     pub(crate) close_all: bool,
+    /// The commit that makes it durable.
+    pub(crate) batch: u64,
     /// The length of the query's windows.
     pub(crate) every_ns: i64,
     /// When the query was installed.
     pub(crate) installed_ns: i64,
-    /// The tracepoints of the query.
-    pub(crate) tracepoints: &'r [String],
 }
 
 impl WindowCloseRules<'_> {
     /// Whether any agent could have reported something for a time range.
     fn has_witness(&self, registry: &AgentRegistry, time_range: TimeRange) -> bool {
-        registry.has_witness(self.installed, self.removed, time_range, self.tracepoints)
+        registry.has_witness(self.term, time_range)
     }
 }
 
@@ -145,6 +271,9 @@ impl QueryWindows {
     pub(crate) fn new(shape: &Groups, unreported: Option<UnreportedWindows>) -> QueryWindows {
         QueryWindows {
             windows: BTreeMap::new(),
+            staged_for_forgotten: None,
+            stored_forgotten: Vec::new(),
+            changed_forgotten: Vec::new(),
             cumulative: Arc::new(WindowGroups::new(shape)),
             forgotten_incomplete: 0,
             rechecked_ns: i64::MIN,
@@ -186,35 +315,52 @@ impl QueryWindows {
         self.windows.values().map(|window| window.end_ns).max().unwrap_or(0)
     }
 
-    /// Merges what an agent reports for a time range, which lies between multiples of the query's window
-    /// length.
-    ///
-    /// `before_cumulative_changes` is called before the cumulative result changes: whoever else holds it and
-    /// lets go of it then spares a copy of all its groups.
-    pub(crate) fn add(
-        &mut self,
-        time_range: TimeRange,
-        groups: &WindowGroups,
-        before_cumulative_changes: impl FnOnce(),
-    ) {
+    /// Takes what an agent reports for a time range, which lies between multiples of the query's window length, until
+    /// [`QueryWindows::merge_staged`] is called.
+    pub(crate) fn stage(&mut self, time_range: TimeRange, groups: WindowGroups) {
         self.first_start_ns = self.first_start_ns.min(time_range.start_ns);
 
         // The rows of a forgotten window are no longer known, so no revision of it could be right.
         if time_range.start_ns <= self.forgotten_ns {
-            before_cumulative_changes();
-            Arc::make_mut(&mut self.cumulative).merge(groups);
+            add_to(&mut self.staged_for_forgotten, groups);
             return;
         }
 
         let window = self.window(time_range);
         window.end_ns = window.end_ns.max(time_range.end_ns);
-        Arc::make_mut(&mut window.groups).merge(groups);
+        add_to(&mut window.staged, groups);
+    }
 
-        if window.closed {
-            window.late = true;
+    /// Merges all that was staged, and returns it.
+    ///
+    /// `before_cumulative_changes` is called before the cumulative result changes: whoever else holds it and
+    /// lets go of it then spares a copy of all its groups.
+    pub(crate) fn merge_staged(&mut self, mut before_cumulative_changes: impl FnMut()) -> Vec<MergedRows> {
+        let mut merged = Vec::new();
+
+        if let Some(groups) = self.staged_for_forgotten.take() {
             before_cumulative_changes();
-            Arc::make_mut(&mut self.cumulative).merge(groups);
+            Arc::make_mut(&mut self.cumulative).merge(&groups);
+            merged.push(MergedRows { start_ns: None, groups: Arc::new(groups), is_whole_window: false });
         }
+        for (&start_ns, window) in &mut self.windows {
+            let Some(groups) = window.staged.take().map(Arc::new) else { continue };
+
+            // Most windows get all their rows within one commit, and then share them.
+            if window.groups.is_empty() && !window.groups.is_answered {
+                window.groups = groups.clone();
+            } else {
+                Arc::make_mut(&mut window.groups).merge(&groups);
+            }
+            if window.is_closed() {
+                window.late = true;
+                before_cumulative_changes();
+                Arc::make_mut(&mut self.cumulative).merge(&groups);
+            }
+            window.is_changed = true;
+            merged.push(window.rows_to_store(start_ns, groups));
+        }
+        merged
     }
 
     /// Makes a window without rows, which an agent was to report and has not, unless there is one or was one.
@@ -227,22 +373,26 @@ impl QueryWindows {
 
     fn window(&mut self, time_range: TimeRange) -> &mut Window {
         let shape = &self.cumulative.groups;
-        self.windows.entry(time_range.start_ns).or_insert_with(|| Window {
-            end_ns: time_range.end_ns,
-            groups: Arc::new(WindowGroups::new(shape)),
-            closed: false,
-            late: false,
-            revision: 0,
-            is_incomplete: false,
-        })
+        self.windows
+            .entry(time_range.start_ns)
+            .or_insert_with(|| Window::new(time_range.end_ns, Arc::new(WindowGroups::new(shape))))
     }
 
     /// Counts the undecided rows of all windows as uncertain. Windows that were shown are revised. About
     /// `before_cumulative_changes` see [`QueryWindows::add`].
     pub(crate) fn settle_undecided(&mut self, before_cumulative_changes: impl FnOnce()) {
-        for window in self.windows.values_mut().filter(|window| window.groups.loss.undecided > 0) {
-            Arc::make_mut(&mut window.groups).loss.settle_undecided();
-            window.late |= window.closed;
+        for window in self.windows.values_mut() {
+            if let Some(staged) = &mut window.staged {
+                staged.loss.settle_undecided();
+            }
+            if window.groups.loss.undecided > 0 {
+                Arc::make_mut(&mut window.groups).loss.settle_undecided();
+                window.late |= window.is_closed();
+            }
+        }
+
+        if let Some(staged) = &mut self.staged_for_forgotten {
+            staged.loss.settle_undecided();
         }
         if self.cumulative.loss.undecided > 0 {
             before_cumulative_changes();
@@ -260,30 +410,31 @@ impl QueryWindows {
         mut before_cumulative_changes: impl FnMut(),
     ) -> Vec<ClosedWindow> {
         self.open_unreported(rules, now_ns);
-        let open = self.windows.values().filter(|window| !window.closed).count();
+        let open = self.windows.values().filter(|window| !window.is_closed()).count();
         let mut surplus = open.saturating_sub(MAX_OPEN);
         let mut due = Vec::new();
         let rechecks = self.is_recheck_due(rules, now_ns);
 
         for (&start_ns, window) in &mut self.windows {
-            let is_settled = window.closed && !window.late;
+            let is_settled = window.is_closed() && !window.late;
             if is_settled && !(window.is_incomplete && rechecks) {
                 continue;
             }
             let time_range = TimeRange { start_ns, end_ns: window.end_ns };
-            let coverage = registry.coverage(rules.installed, rules.removed, time_range);
+            let coverage = registry.coverage(rules.term, time_range, now_ns.saturating_sub(rules.grace_ns));
 
             // An agent that had nothing to say of a window has reported past it meanwhile.
             let heard = coverage.agents_heard();
             if is_settled && heard == AllAgentsReported::SomeMissing {
                 continue;
             }
-            if !window.closed {
-                if !(window.may_close(rules, heard, now_ns) || surplus > 0) {
+            if !window.is_closed() {
+                if !(window.may_close(rules, coverage, now_ns) || surplus > 0) {
                     continue;
                 }
                 surplus = surplus.saturating_sub(1);
-                window.closed = true;
+                window.closed_batch = rules.batch;
+                window.is_changed = true;
 
                 // Without an agent that has the tracepoints nobody has said that nothing happened.
                 if window.groups.is_empty() && !rules.has_witness(registry, time_range) {
@@ -294,21 +445,111 @@ impl QueryWindows {
                 Arc::make_mut(&mut self.cumulative).merge(&window.groups);
             }
 
-            window.is_incomplete = heard == AllAgentsReported::SomeMissing;
             self.coverage = coverage;
-            due.push(ClosedWindow {
-                time_range,
-                groups: window.groups.clone(),
-                revision: window.revision,
-                coverage,
-                time: self.covered.of_range(time_range, rules.every_ns, rules.installed_ns, registry),
-            });
-            window.late = false;
-            window.revision += 1;
+            let time = self.covered.of_range(time_range, rules.every_ns, rules.installed_ns, registry);
+            due.push(window.show(time_range, coverage, time));
         }
 
         self.forget_oldest_closed();
         due
+    }
+
+    /// Notes the sequence of the frame of a window.
+    pub(crate) fn set_sequence(&mut self, start_ns: i64, sequence: u64) {
+        if let Some(window) = self.windows.get_mut(&start_ns) {
+            window.sequence = sequence;
+        }
+    }
+
+    /// Adds what has changed of the windows to the changes of a commit.
+    pub(crate) fn collect_changes(
+        &mut self,
+        query: u32,
+        batch: u64,
+        merged: Vec<MergedRows>,
+        changes: &mut StateChanges,
+    ) {
+        for MergedRows { start_ns, groups, is_whole_window } in merged {
+            let key = StoredRowsKey { query, start_ns, batch };
+            changes.rows.push(ChangedRows { key, groups, replaces_earlier: is_whole_window });
+        }
+        for (start_ns, window) in &mut self.windows {
+            if std::mem::take(&mut window.is_changed) {
+                changes.windows.insert((query, *start_ns), window.record(false));
+            }
+        }
+        for (start_ns, record) in self.changed_forgotten.drain(..) {
+            changes.windows.insert((query, start_ns), record);
+        }
+
+        // The result since install is large and changes with every window, so it is stored once for many of them.
+        if self.stored_forgotten.len() >= MAX_STORED_FORGOTTEN {
+            let contains = std::mem::take(&mut self.stored_forgotten);
+            let groups = self.cumulative.clone();
+            changes.totals.insert(query, FoldedTotal { batch, groups, contains });
+        }
+    }
+
+    /// Fills in what is stored of the results apart from rows.
+    pub(crate) fn fill_record(&self, record: &mut ResultRecord) {
+        record.first_start_ns = self.first_start_ns;
+        record.forgotten_ns = self.forgotten_ns;
+        record.forgotten_incomplete = self.forgotten_incomplete;
+        record.reporting = self.coverage.reporting;
+        record.expected = self.coverage.expected;
+        record.next_unreported_ns = self.unreported.map(|unreported| unreported.next_start_ns);
+    }
+
+    /// Makes the windows as they were stored, with groups of the given shape.
+    pub(crate) fn restore(
+        shape: &Groups,
+        unreported: Option<UnreportedWindows>,
+        stored: &StoredQuery,
+    ) -> QueryWindows {
+        let record = &stored.result;
+        let mut windows = QueryWindows::new(shape, unreported);
+        windows.cumulative = Arc::new(stored.cumulative(shape));
+        windows.first_start_ns = record.first_start_ns;
+        windows.forgotten_ns = record.forgotten_ns;
+        windows.forgotten_incomplete = record.forgotten_incomplete;
+        windows.coverage = AgentCoverage { reporting: record.reporting, expected: record.expected, lost: 0 };
+        windows.covered = CoveredTime::restore(&stored.woven);
+        if let (Some(unreported), Some(next_start_ns)) = (&mut windows.unreported, record.next_unreported_ns)
+        {
+            unreported.next_start_ns = next_start_ns;
+        }
+
+        for (start_ns, stored) in &stored.windows {
+            if stored.record.is_forgotten {
+                windows.stored_forgotten.push(*start_ns);
+            } else {
+                windows.windows.insert(*start_ns, Window::restore(stored, shape));
+            }
+        }
+        windows
+    }
+
+    /// Returns the windows that have a frame, as they were shown last, in the order of their frames' sequences.
+    pub(crate) fn shown(
+        &self,
+        rules: WindowCloseRules<'_>,
+        registry: &AgentRegistry,
+    ) -> Vec<(u64, ClosedWindow)> {
+        let mut shown = Vec::new();
+        for (&start_ns, window) in self.windows.iter().filter(|(_, window)| window.sequence > 0) {
+            let time_range = TimeRange { start_ns, end_ns: window.end_ns };
+            let closed = ClosedWindow {
+                time_range,
+                groups: window.groups.clone(),
+                revision: window.revision.saturating_sub(1),
+                coverage: window.coverage,
+                time: self.covered.of_range(time_range, rules.every_ns, rules.installed_ns, registry),
+            };
+            shown.push((window.sequence, closed));
+        }
+
+        shown.sort_by_key(|(sequence, _)| *sequence);
+        shown
     }
 
     /// Returns whether closed windows are to be looked at again now for reports that have come since.
@@ -338,14 +579,9 @@ impl QueryWindows {
         for number in first..count {
             let start_ns = next_start_ns.saturating_add(every_ns.saturating_mul(number));
             if start_ns > self.forgotten_ns {
-                self.windows.entry(start_ns).or_insert_with(|| Window {
-                    end_ns: start_ns.saturating_add(every_ns),
-                    groups: self.nothing.clone(),
-                    closed: false,
-                    late: false,
-                    revision: 0,
-                    is_incomplete: false,
-                });
+                let end_ns = start_ns.saturating_add(every_ns);
+                let nothing = &self.nothing;
+                self.windows.entry(start_ns).or_insert_with(|| Window::new(end_ns, nothing.clone()));
             }
         }
         let next_start_ns = next_start_ns.saturating_add(every_ns.saturating_mul(count));
@@ -354,14 +590,20 @@ impl QueryWindows {
 
     /// Forgets the oldest closed windows beyond the number that is kept for late data.
     fn forget_oldest_closed(&mut self) {
-        let closed: Vec<i64> =
-            self.windows.iter().filter(|(_, window)| window.closed).map(|(start_ns, _)| *start_ns).collect();
+        let closed: Vec<i64> = self
+            .windows
+            .iter()
+            .filter(|(_, window)| window.is_closed())
+            .map(|(start_ns, _)| *start_ns)
+            .collect();
 
         let surplus = closed.len().saturating_sub(MAX_CLOSED);
         for start_ns in &closed[..surplus] {
-            let forgotten = self.windows.remove(start_ns);
-            self.forgotten_incomplete += u64::from(forgotten.is_some_and(|window| window.is_incomplete));
+            let Some(forgotten) = self.windows.remove(start_ns) else { continue };
+            self.forgotten_incomplete += u64::from(forgotten.is_incomplete);
             self.forgotten_ns = self.forgotten_ns.max(*start_ns);
+            self.stored_forgotten.push(*start_ns);
+            self.changed_forgotten.push((*start_ns, forgotten.record(true)));
         }
     }
 }

@@ -63,7 +63,13 @@ impl CompileOptions {
         })
     }
 
-    pub(crate) fn params(&self) -> &Params {
+    /// Returns the values of parameters, by name.
+    pub fn params(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.params.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// Returns the values of parameters as the parser looks them up.
+    pub(crate) fn params_by_name(&self) -> &Params {
         &self.params
     }
 }

@@ -48,7 +48,7 @@ fn compile_once(
     options: &CompileOptions,
 ) -> Result<QueryProgram, Diagnostics> {
     let mut diagnostics = Diagnostics::default();
-    let Some(query) = parse(text, options.params(), &mut diagnostics) else {
+    let Some(query) = parse(text, options.params_by_name(), &mut diagnostics) else {
         return Err(diagnostics.sorted());
     };
 

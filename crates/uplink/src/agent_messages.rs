@@ -23,6 +23,7 @@ pub(crate) fn hello(config: &Config, incarnation: u64, catalogue: &[Exports]) ->
         labels: config.labels.clone().into_iter().collect(),
         catalogue: catalogue.iter().map(to_wire::exports).collect(),
         takes_changes: true,
+        lease_ns: i64::try_from(config.lease.as_nanos()).unwrap_or(i64::MAX),
     }
 }
 

@@ -51,7 +51,8 @@ mod tests {
     fn check(text: &str, expected: Option<usize>) {
         tokio::runtime::Runtime::new().unwrap().block_on(async {
             let listen = (std::net::Ipv4Addr::LOCALHOST, 0).into();
-            let frontend = pivot_frontend::start(crate::server::frontend_options(listen)).await.unwrap();
+            let frontend =
+                pivot_frontend::start(crate::server::frontend_options(listen, None)).await.unwrap();
             let address = format!("http://{}", frontend.address());
             let connection = FrontendConnection::open(&address).await.unwrap();
 

@@ -37,8 +37,15 @@ pub(crate) async fn answer(
         },
 
         BackslashCommand::Agents => {
-            let table = lists::agents(&connection.agents().await?);
-            render_list(&table, "no agent has connected yet", columns, paint)
+            let listed = connection.agents_and_store().await?;
+            let table = lists::agents(&listed.agents);
+            let mut lines = render_list(&table, "no agent has connected yet", columns, paint);
+            if let Some(problem) = listed.store_problem {
+                let problem =
+                    format!("the frontend cannot store its state, and shows nothing new: {problem}");
+                lines.push(paint.style(TextRole::Warning, &problem));
+            }
+            lines
         }
         BackslashCommand::Tracepoints(glob) => {
             all_tracepoints(connection, glob.as_deref(), columns, paint).await?

@@ -582,6 +582,9 @@ pub struct Hello {
     /// Whether the agent takes WantedPart in place of Desired.
     #[prost(bool, tag = "8")]
     pub takes_changes: bool,
+    /// The time without a frontend after which it unweaves everything, in nanoseconds; 0 from agents that do not say it.
+    #[prost(int64, tag = "9")]
+    pub lease_ns: i64,
 }
 /// Tracepoints that became known after Hello.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1868,6 +1871,9 @@ pub struct ListAgentsRequest {}
 pub struct ListAgentsResponse {
     #[prost(message, repeated, tag = "1")]
     pub agents: ::prost::alloc::vec::Vec<Agent>,
+    /// Why the frontend cannot store its state, for people; empty if it can. Meanwhile it shows nothing new.
+    #[prost(string, tag = "2")]
+    pub store_problem: ::prost::alloc::string::String,
 }
 /// A process with an agent.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -33,7 +33,7 @@ pub(crate) fn resolve(
     options: &CompileOptions,
     diagnostics: &mut Diagnostics,
 ) -> ResolvedQuery {
-    let mut resolver = Resolver::new(text, catalog, options.params(), options.now_ns());
+    let mut resolver = Resolver::new(text, catalog, options.params_by_name(), options.now_ns());
     resolver.diagnostics = std::mem::take(diagnostics);
 
     let (result, shape) = resolver.statement(query);

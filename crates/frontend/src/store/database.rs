@@ -1,0 +1,310 @@
+//! The store's file: opening it, and committing changes to it.
+
+use super::load::{self, StoredState};
+use super::records::{RowsRecord, TotalRecord, WovenTimeRecord};
+use super::state_changes::{ChangedAgent, ChangedRows, FoldedTotal, StateChanges};
+use super::stored_rows;
+use super::tables::{
+    AGENTS, CATALOGUES, DEPARTED, FACTS, FORGOTTEN_WINDOWS, FORMAT, FORMAT_FACT, FRONTEND_FACT, PROGRESS,
+    QUERIES, RESULTS, ROWS, TOTALS, WINDOWS, WOVEN,
+};
+use pivot_protocol::{to_wire, wire};
+use prost::Message;
+use redb::{Database, DatabaseError, ReadableTable, WriteTransaction};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use tonic::Status;
+
+/// The name of the file in the data directory.
+const FILE: &str = "pivot.redb";
+
+/// Why the store cannot be opened or written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    /// The directory cannot be made or entered.
+    #[error("the data directory {} cannot be used: {source}", path.display())]
+    Directory { path: PathBuf, source: std::io::Error },
+    /// Another process has the file open.
+    #[error("another pivot server uses the data directory {}; give this one a directory of its own", path.display())]
+    InUse { path: PathBuf },
+    /// A later version has written the file.
+    #[error(
+        "{} has format {found}, and this version reads format {FORMAT}: start the version that wrote it, or another \
+         directory",
+        path.display()
+    )]
+    NewerFormat { path: PathBuf, found: u32 },
+    /// A fault of this program.
+    #[error("the commit stopped with a panic")]
+    Panicked,
+    /// Reading or writing failed.
+    #[error("{}: {source}", path.display())]
+    Failed { path: PathBuf, source: Box<redb::Error> },
+}
+
+impl From<StoreError> for Status {
+    fn from(error: StoreError) -> Status {
+        Status::unavailable(format!("the frontend cannot store its state: {error}"))
+    }
+}
+
+/// Where the frontend keeps its state, if it keeps any.
+#[derive(Debug)]
+pub(crate) struct Store {
+    /// The path of the file; `None` keeps nothing.
+    path: Option<PathBuf>,
+    /// `None` after an error, until it is opened again.
+    database: Mutex<Option<Database>>,
+}
+
+/// A store that was opened, with what is in it.
+#[derive(Debug)]
+pub(crate) struct OpenedStore {
+    pub(crate) store: Store,
+    /// `None` if the store is new.
+    pub(crate) state: Option<StoredState>,
+    /// Where a file was moved that could not be read.
+    pub(crate) set_aside: Option<PathBuf>,
+}
+
+impl Store {
+    /// Makes a store that keeps nothing.
+    pub(crate) fn none() -> Store {
+        Store { path: None, database: Mutex::new(None) }
+    }
+
+    /// Opens the store of a directory, which is made if there is none. A file that is damaged is moved out of the way,
+    /// and a new one begun.
+    pub(crate) fn open(directory: &Path) -> Result<OpenedStore, StoreError> {
+        make_directory(directory)
+            .map_err(|source| StoreError::Directory { path: directory.to_owned(), source })?;
+        let path = directory.join(FILE);
+
+        let (read, set_aside) = match read(&path) {
+            Err(StoreError::Failed { source, .. }) if is_damage(&source) => {
+                let aside = set_aside(&path)?;
+                (read(&path), Some(aside))
+            }
+            read => (read, None),
+        };
+        let (database, state) = read?;
+        Ok(OpenedStore {
+            store: Store { path: Some(path), database: Mutex::new(Some(database)) },
+            state,
+            set_aside,
+        })
+    }
+
+    /// Whether anything is kept.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.path.is_some()
+    }
+
+    /// Makes changes durable. When this returns they are on disk; after an error none of them is, and they can be
+    /// committed again.
+    pub(crate) fn commit(&self, changes: &StateChanges) -> Result<(), StoreError> {
+        let Some(path) = &self.path else { return Ok(()) };
+        let mut database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+
+        // After an error of the disk a database answers nothing until it is opened again.
+        let opened = match database.take() {
+            Some(opened) => opened,
+            None => open_file(path)?,
+        };
+        write(&opened, changes).map_err(|source| failed(path, source))?;
+        *database = Some(opened);
+        Ok(())
+    }
+}
+
+fn failed(path: &Path, source: impl Into<redb::Error>) -> StoreError {
+    StoreError::Failed { path: path.to_owned(), source: Box::new(source.into()) }
+}
+
+/// Makes a directory that only its owner may enter, unless there is one.
+fn make_directory(path: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// Opens the file and reads what is in it.
+fn read(path: &Path) -> Result<(Database, Option<StoredState>), StoreError> {
+    let database = open_file(path)?;
+    let found = load::format(&database).map_err(|source| failed(path, source))?;
+    let state = match found {
+        None => None,
+        Some(FORMAT) => Some(load::state(&database).map_err(|source| failed(path, source))?),
+        Some(found) => return Err(StoreError::NewerFormat { path: path.to_owned(), found }),
+    };
+    Ok((database, state))
+}
+
+fn open_file(path: &Path) -> Result<Database, StoreError> {
+    match Database::create(path) {
+        Ok(database) => Ok(database),
+        Err(DatabaseError::DatabaseAlreadyOpen) => Err(StoreError::InUse { path: path.to_owned() }),
+        Err(source) => Err(failed(path, source)),
+    }
+}
+
+/// Whether an error says that the file is not what it was written as.
+fn is_damage(error: &redb::Error) -> bool {
+    match error {
+        redb::Error::Corrupted(_) | redb::Error::RepairAborted | redb::Error::TableTypeMismatch { .. } => {
+            true
+        }
+        // A file that is something else, or too short.
+        redb::Error::Io(error) => {
+            matches!(error.kind(), std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof)
+        }
+        _ => false,
+    }
+}
+
+/// Moves a file out of the way, and returns where it is.
+fn set_aside(path: &Path) -> Result<PathBuf, StoreError> {
+    let mut number = 1;
+    loop {
+        let aside = path.with_extension(format!("damaged-{number}"));
+        if aside.exists() {
+            number += 1;
+            continue;
+        }
+        let moved = std::fs::rename(path, &aside);
+        moved.map_err(|source| StoreError::Directory { path: path.to_owned(), source })?;
+        return Ok(aside);
+    }
+}
+
+/// Writes all changes in one transaction.
+fn write(database: &Database, changes: &StateChanges) -> Result<(), redb::Error> {
+    let mut transaction = database.begin_write()?;
+    // Opening after a kill then takes milliseconds, however large the file is.
+    transaction.set_quick_repair(true);
+
+    write_facts(&transaction, changes)?;
+    write_agents(&transaction, changes)?;
+    write_queries(&transaction, changes)?;
+    write_rows(&transaction, &changes.rows)?;
+    for (query, total) in &changes.totals {
+        write_total(&transaction, *query, total)?;
+    }
+    // Behind all others, so that nothing of a forgotten query stays.
+    for number in &changes.forgotten_queries {
+        forget_query(&transaction, *number)?;
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+fn write_facts(transaction: &WriteTransaction, changes: &StateChanges) -> Result<(), redb::Error> {
+    let mut facts = transaction.open_table(FACTS)?;
+    if facts.get(FORMAT_FACT)?.is_none() {
+        facts.insert(FORMAT_FACT, FORMAT.to_le_bytes().as_slice())?;
+    }
+    if let Some(record) = &changes.frontend {
+        facts.insert(FRONTEND_FACT, record.encode_to_vec().as_slice())?;
+    }
+    Ok(())
+}
+
+fn write_agents(transaction: &WriteTransaction, changes: &StateChanges) -> Result<(), redb::Error> {
+    let mut agents = transaction.open_table(AGENTS)?;
+    let mut progress = transaction.open_table(PROGRESS)?;
+    let mut catalogues = transaction.open_table(CATALOGUES)?;
+
+    for (incarnation, ChangedAgent { record, exports }) in &changes.agents {
+        agents.insert(incarnation, record.encode_to_vec().as_slice())?;
+
+        // Agents of one program have the same, which is stored once.
+        let key = exports.fingerprint();
+        if catalogues.get(key)?.is_none() {
+            let catalogue = exports.declarations().map(to_wire::exports).collect();
+            catalogues.insert(key, wire::Exported { catalogue }.encode_to_vec().as_slice())?;
+        }
+    }
+    for (incarnation, record) in &changes.progress {
+        progress.insert(incarnation, record.encode_to_vec().as_slice())?;
+    }
+    for incarnation in &changes.forgotten_agents {
+        agents.remove(incarnation)?;
+        progress.remove(incarnation)?;
+    }
+
+    let mut departed = transaction.open_table(DEPARTED)?;
+    for (incarnation, record) in &changes.departed {
+        match record {
+            Some(record) => departed.insert(incarnation, record.encode_to_vec().as_slice())?,
+            None => departed.remove(incarnation)?,
+        };
+    }
+    Ok(())
+}
+
+fn write_queries(transaction: &WriteTransaction, changes: &StateChanges) -> Result<(), redb::Error> {
+    let mut queries = transaction.open_table(QUERIES)?;
+    for (number, record) in &changes.queries {
+        queries.insert(number, record.encode_to_vec().as_slice())?;
+    }
+    let mut results = transaction.open_table(RESULTS)?;
+    for (number, record) in &changes.results {
+        results.insert(number, record.encode_to_vec().as_slice())?;
+    }
+
+    let mut woven = transaction.open_table(WOVEN)?;
+    for (key, time) in &changes.woven {
+        let record = WovenTimeRecord { since_ns: time.since_ns, until_ns: time.until_ns };
+        woven.insert(key, record.encode_to_vec().as_slice())?;
+    }
+    let mut windows = transaction.open_table(WINDOWS)?;
+    for (key, record) in &changes.windows {
+        windows.insert(key, record.encode_to_vec().as_slice())?;
+    }
+    Ok(())
+}
+
+fn write_rows(transaction: &WriteTransaction, changed: &[ChangedRows]) -> Result<(), redb::Error> {
+    let mut rows = transaction.open_table(ROWS)?;
+    for ChangedRows { key, groups, replaces_earlier } in changed {
+        let start_ns = key.start_ns.unwrap_or(FORGOTTEN_WINDOWS);
+        if *replaces_earlier {
+            let earlier = (key.query, start_ns, 0)..(key.query, start_ns, key.batch);
+            rows.retain_in(earlier, |_, _| false)?;
+        }
+        let encoded = stored_rows::encode(groups).encode_to_vec();
+        rows.insert((key.query, start_ns, key.batch), encoded.as_slice())?;
+    }
+    Ok(())
+}
+
+/// Writes a result since install, and removes the windows and rows that are in it and of no other use.
+fn write_total(transaction: &WriteTransaction, query: u32, total: &FoldedTotal) -> Result<(), redb::Error> {
+    let rows: RowsRecord = stored_rows::encode(&total.groups);
+    let record = TotalRecord { batch: total.batch, rows: Some(rows) };
+    transaction.open_table(TOTALS)?.insert(query, record.encode_to_vec().as_slice())?;
+
+    let mut windows = transaction.open_table(WINDOWS)?;
+    let mut rows = transaction.open_table(ROWS)?;
+    for start_ns in &total.contains {
+        windows.remove((query, *start_ns))?;
+        rows.retain_in((query, *start_ns, 0)..=(query, *start_ns, u64::MAX), |_, _| false)?;
+    }
+    let forgotten = (query, FORGOTTEN_WINDOWS, 0)..=(query, FORGOTTEN_WINDOWS, total.batch);
+    rows.retain_in(forgotten, |_, _| false)?;
+    Ok(())
+}
+
+fn forget_query(transaction: &WriteTransaction, number: u32) -> Result<(), redb::Error> {
+    transaction.open_table(QUERIES)?.remove(number)?;
+    transaction.open_table(RESULTS)?.remove(number)?;
+    transaction.open_table(TOTALS)?.remove(number)?;
+
+    transaction.open_table(WOVEN)?.retain_in((number, 0)..=(number, u64::MAX), |_, _| false)?;
+    transaction.open_table(WINDOWS)?.retain_in((number, i64::MIN)..=(number, i64::MAX), |_, _| false)?;
+    let all_rows = (number, i64::MIN, 0)..=(number, i64::MAX, u64::MAX);
+    transaction.open_table(ROWS)?.retain_in(all_rows, |_, _| false)?;
+    Ok(())
+}

@@ -1,0 +1,26 @@
+//! What survives the frontend's process: one file of tables in the data directory, written in group commits.
+//!
+//! ```text
+//! FrontendState ──advance──▶ StateChanges ──commit, fsync──▶ tables ──open──▶ StoredState ──▶ FrontendState
+//!      every 50 ms           what changed since              pivot.redb        after a restart
+//!                            the commit before
+//! ```
+//!
+//! The rows of a window are stored as the differences that the commits brought, so that a commit costs what has changed
+//! and not what there is. From time to time an open window is written as a whole, and the result since install takes up
+//! windows that are forgotten: both replace what they contain.
+
+mod database;
+mod load;
+mod records;
+mod state_changes;
+mod stored_rows;
+mod tables;
+
+pub(crate) use database::{Store, StoreError};
+pub(crate) use load::{StoredAgent, StoredDeparture, StoredQuery, StoredState, StoredWindow};
+pub(crate) use records::{
+    AgentProgress, AgentRecord, DepartedRecord, FrontendRecord, MeasuredRecord, QueryRecord, RemovalRecord,
+    ResultRecord, WindowRecord,
+};
+pub(crate) use state_changes::{ChangedAgent, ChangedRows, FoldedTotal, StateChanges, StoredRowsKey};

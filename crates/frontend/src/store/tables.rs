@@ -1,0 +1,52 @@
+//! The tables of the store's file.
+
+use redb::TableDefinition;
+
+/// Values are records, encoded.
+type Bytes = &'static [u8];
+
+/// Facts of the file as a whole, by name.
+pub(super) const FACTS: TableDefinition<'static, &'static str, Bytes> = TableDefinition::new("facts");
+
+/// The version of these tables: in `FACTS`, as four bytes in little-endian order.
+pub(super) const FORMAT_FACT: &str = "format";
+
+/// The frontend's own record, in `FACTS`.
+pub(super) const FRONTEND_FACT: &str = "frontend";
+
+/// The version that this program writes, and the only one that it reads.
+pub(super) const FORMAT: u32 = 1;
+
+/// Lists of exported tracepoints, by their fingerprint.
+pub(super) const CATALOGUES: TableDefinition<'static, u128, Bytes> = TableDefinition::new("catalogues");
+
+/// Agents, by incarnation.
+pub(super) const AGENTS: TableDefinition<'static, u64, Bytes> = TableDefinition::new("agents");
+
+/// How far each agent has reported, by incarnation.
+pub(super) const PROGRESS: TableDefinition<'static, u64, Bytes> = TableDefinition::new("progress");
+
+/// Agents of which the highest sequence is kept alone, by incarnation.
+pub(super) const DEPARTED: TableDefinition<'static, u64, Bytes> = TableDefinition::new("departed");
+
+/// Queries, by number.
+pub(super) const QUERIES: TableDefinition<'static, u32, Bytes> = TableDefinition::new("queries");
+
+/// Results of queries apart from rows, by the number of the query.
+pub(super) const RESULTS: TableDefinition<'static, u32, Bytes> = TableDefinition::new("results");
+
+/// The results since install, by the number of the query.
+pub(super) const TOTALS: TableDefinition<'static, u32, Bytes> = TableDefinition::new("totals");
+
+/// When a query was woven in a process, by query and incarnation.
+pub(super) const WOVEN: TableDefinition<'static, (u32, u64), Bytes> = TableDefinition::new("woven");
+
+/// Windows, by query and start.
+pub(super) const WINDOWS: TableDefinition<'static, (u32, i64), Bytes> = TableDefinition::new("windows");
+
+/// Rows of windows, by query, start and commit. [`FORGOTTEN_WINDOWS`] stands for the start of all windows that are no
+/// longer known.
+pub(super) const ROWS: TableDefinition<'static, (u32, i64, u64), Bytes> = TableDefinition::new("rows");
+
+/// The start under which rows are kept whose windows are forgotten.
+pub(super) const FORGOTTEN_WINDOWS: i64 = i64::MIN;

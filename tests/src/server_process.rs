@@ -1,0 +1,93 @@
+//! `pivot server` as a process that can be killed and started again.
+
+use crate::binary::pivot_binary;
+use crate::time::PATIENCE;
+use pivot_protocol::wire::frontend_client::FrontendClient;
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use tonic::transport::Channel;
+
+/// How often a server that starts is asked whether it listens.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// A server with a data directory of its own, always at the same port. Killed when dropped.
+#[derive(Debug)]
+pub struct ServerProcess {
+    data: TempDir,
+    port: u16,
+    child: Option<Child>,
+}
+
+impl ServerProcess {
+    /// Starts a server at a free port.
+    pub async fn start() -> ServerProcess {
+        let free = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let port = free.local_addr().expect("it is bound").port();
+        drop(free);
+
+        let data = tempfile::tempdir().expect("there is room for temporary files");
+        let mut server = ServerProcess { data, port, child: None };
+        server.restart().await;
+        server
+    }
+
+    /// Returns where agents and clients connect to.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Returns where it keeps its state.
+    pub fn data(&self) -> &std::path::Path {
+        self.data.path()
+    }
+
+    /// Ends the process as the system does when there is no memory left: at once, and without a chance to do anything.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // It may have ended already.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Sends the process a signal, such as `-STOP`.
+    pub fn signal(&self, signal: &str) {
+        let pid = self.child.as_ref().expect("the server runs").id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().expect("kill runs").success());
+    }
+
+    /// Starts the process again, after a kill or for the first time, and waits until it serves.
+    ///
+    /// # Panics
+    ///
+    /// If it does not within [`PATIENCE`].
+    pub async fn restart(&mut self) {
+        self.kill();
+        let listen = format!("127.0.0.1:{}", self.port);
+        let mut command = Command::new(pivot_binary());
+        command.args(["server", "--listen", &listen, "--data"]).arg(self.data.path());
+        self.child =
+            Some(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("the binary runs"));
+        self.client().await;
+    }
+
+    /// Returns a client that is connected, as soon as the server serves.
+    pub async fn client(&self) -> FrontendClient<Channel> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match FrontendClient::connect(self.url()).await {
+                Ok(client) => return client,
+                Err(error) => assert!(Instant::now() < until, "the server does not serve: {error:?}"),
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    }
+}
+
+impl Drop for ServerProcess {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
