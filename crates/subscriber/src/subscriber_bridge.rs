@@ -119,6 +119,7 @@ impl<S: Subscriber> SubscriberBridge<S> {
         dispatcher::set_global_default(Dispatch::new(self)).map_err(|_| AlreadySet)?;
         install_if_none(number, hint);
         compiled_out::warn_of_missing_levels();
+
         if let Err(error) = pivot_agent::carriers_of_environment() {
             tracing::error!(target: "pivot_subscriber", "{}: {error}", pivot_agent::CARRIERS_VARIABLE);
         }

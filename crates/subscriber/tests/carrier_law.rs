@@ -319,6 +319,7 @@ fn what_a_joined_branch_has_packed_is_seen_by_all_who_are_inside() {
         (Close, 0, 0),
         (Enter, 1, 3),
     ];
+
     with_carriers(|| {
         run(&dropped).unwrap();
         run(&closed).unwrap();

@@ -403,6 +403,7 @@ mod tests {
     /// Lets seconds pass in which each query would use so much, if it looked at every request, in so many events.
     fn pass_events(governor: &mut Governor, seconds: usize, full: f64, events: u64) -> bool {
         let mut last = false;
+
         for _ in 0..seconds {
             let cost = |health: &QueryHealth| {
                 let keep = if health.rest_ns > 0 { 0.0 } else { 1.0 / f64::from(health.weight) };

@@ -211,6 +211,7 @@ impl Weaver {
                 && self.governor.running(advice.query).is_some()
                 && verify(advice).is_ok()
         };
+
         self.desired.iter().filter(may_run).any(|advice| {
             let verdict = decide_at(tracepoint, advice, &known);
             matches!(verdict, Ok(ConstantVerdict::Remaining(_)))

@@ -28,6 +28,7 @@
 //! of one: a carrier without a span, which ends when the branch does that it was made for.
 
 use crate::baggage::{Baggage, JoinOutcome};
+use crate::carry::carrier_branch::{CarrierOrigin, SpareBranch};
 use crate::carry::current;
 use crate::causality::branch::{Branch, BranchHome};
 use crate::causality::request_generation::is_carrying;
@@ -35,19 +36,6 @@ use crate::sync::{Arc, Mutex, MutexGuard};
 use std::any::Any;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
-/// How a carrier came to its request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum CarrierOrigin {
-    /// The request began with it.
-    Request,
-    /// It forked a branch of the request in which it was made.
-    Branch,
-    /// It forks a branch when it is first entered outside the request in which it was made.
-    Child,
-    /// It is not a span's, but was made for a branch without a carrier.
-    Meeting,
-}
 
 /// The request of one open span, shared by the span, the threads inside, and the spans that were made inside.
 #[derive(Debug)]
@@ -79,22 +67,6 @@ struct CarrierState {
     is_closed: bool,
     /// The carrier inside of which this one was made.
     parent: Option<Arc<CarriedRequest>>,
-}
-
-/// A branch that nobody is in.
-#[derive(Debug)]
-struct SpareBranch {
-    branch: Baggage,
-    /// The version of the carrier that it has seen.
-    seen: u64,
-}
-
-impl SpareBranch {
-    /// Takes a branch out of its home, which otherwise would hold itself.
-    fn of(mut branch: Baggage) -> Option<SpareBranch> {
-        let seen = branch.forget_home()?;
-        Some(SpareBranch { branch, seen })
-    }
 }
 
 impl CarriedRequest {
@@ -254,6 +226,7 @@ impl CarriedRequest {
         }
 
         if self.is_shared() {
+            // Whoever left it had nothing to tell, and if nobody else had since, it is what a fork would be.
             if let Some(spare) = state.spare.take() {
                 if spare.seen == self.version.load(Ordering::Relaxed) {
                     let mut branch = Some(spare.branch);
@@ -291,6 +264,7 @@ impl CarriedRequest {
     /// Joins a branch with what is kept.
     fn keep(&self, state: &mut CarrierState, mut branch: Baggage) {
         branch.leave_home();
+
         match &mut state.kept {
             Some(kept) => {
                 let is_news = branch.brings_to(kept);

@@ -9,6 +9,7 @@
 //! ```
 
 pub mod carried_request;
+pub(crate) mod carrier_branch;
 pub mod current;
 pub mod ending;
 pub mod fan;

@@ -148,6 +148,7 @@ impl SpanTable {
     pub(crate) fn remove(&self, id: u64) -> Option<TrackedSpan> {
         let bucket = bucket(id);
         let counts = &self.counts[bucket];
+
         if counts.aliases.load(Ordering::Relaxed) > 0 && self.lock(bucket).aliases.remove(&id).is_some() {
             counts.aliases.fetch_sub(1, Ordering::Relaxed);
         }

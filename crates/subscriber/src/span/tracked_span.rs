@@ -42,6 +42,7 @@ impl TrackedSpan {
         carried: Option<Arc<CarriedRequest>>,
     ) -> TrackedSpan {
         let fires_at_end = site.exit.is_some_and(|exit| exit.is_woven());
+
         TrackedSpan {
             site,
             fires_at_end,

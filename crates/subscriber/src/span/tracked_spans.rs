@@ -104,6 +104,7 @@ impl TrackedSpans {
     ) {
         let observed =
             (0..site.own_fields()).filter(|index| site.exit.is_some_and(|exit| exit.observes(*index)));
+
         let values =
             site.evaluate_for_exit(observed, |index| evaluate(index, |visitor| attributes.record(visitor)));
         self.table.insert(id.into_u64(), TrackedSpan::new(site, values, carried));
