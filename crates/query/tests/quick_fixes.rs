@@ -326,6 +326,51 @@ fn parameters_of_other_languages_are_named() {
 }
 
 #[test]
+fn conditions_of_other_languages_are_rewritten() {
+    let query = |condition: &str| format!("FROM e IN P.a WHERE {condition} SELECT COUNT");
+
+    for (written, meant) in [
+        ("e.s NOT NULL", "e.s IS NOT NULL"),
+        ("e.s ISNULL", "e.s IS NULL"),
+        ("e.ok IS TRUE", "e.ok"),
+        ("e.ok IS FALSE AND e.n > 3", "NOT e.ok AND e.n > 3"),
+        ("e.ok IS NOT TRUE", "NOT coalesce(e.ok, false)"),
+        ("e.ok = 1", "e.ok"),
+        ("e.ok == 0", "NOT e.ok"),
+        ("e.s IS NOT 'a'", "e.s != 'a'"),
+        ("e.s contains 'a'", "contains(e.s, 'a')"),
+        ("e.s startswith \"a\"", "starts_with(e.s, 'a')"),
+        ("e.s ~ /a.*/", "e.s ~ 'a.*'"),
+        ("e.s matches /a.*/", "e.s ~ 'a.*'"),
+        ("e.s IN ['a', 'b']", "e.s IN ('a', 'b')"),
+        ("e.s = get", "e.s = 'get'"),
+    ] {
+        check(&[(&query(written), &query(meant))]);
+    }
+}
+
+#[test]
+fn clauses_of_other_languages_are_rewritten() {
+    check(&[
+        (
+            "FROM e IN P.a WHERE COUNT(*) > 5 GROUP BY e.s SELECT e.s, COUNT",
+            "FROM e IN P.a GROUP BY e.s SELECT e.s, COUNT HAVING COUNT(*) > 5",
+        ),
+        ("FROM e IN P.a SELECT TOP 3 e.s, COUNT", "FROM e IN P.a GROUP BY e.s SELECT e.s, COUNT LIMIT 3"),
+        ("FROM e IN P.a SELECT COUNT()", "FROM e IN P.a SELECT COUNT"),
+        (
+            "FROM e IN P.a SELECT round(e.n / 3.0, 2)",
+            "FROM e IN P.a SELECT round((e.n / 3.0) * 100.0) / 100.0",
+        ),
+        ("FROM e IN P.a SELECT greatest(e.n, 3)", "FROM e IN P.a SELECT if(e.n > 3, e.n, 3)"),
+        ("FROM e IN P.a SELECT COUNT EVERY 1 minute", "FROM e IN P.a SELECT COUNT EVERY 1m"),
+        ("FROM e IN P.a SELECT COUNT SAMPLE 10", "FROM e IN P.a SELECT COUNT SAMPLE 10%"),
+        ("FROM e IN P.a SELECT e.s, COUNT GROUP BY s", "FROM e IN P.a GROUP BY e.s SELECT e.s, COUNT"),
+    ]);
+    hint("FROM e IN P.a GROUP BY ROLLUP(e.s) SELECT COUNT", "one list of keys");
+}
+
+#[test]
 fn queries_inside_expressions_are_joins() {
     hint("FROM e IN P.a WHERE e.s IN (SELECT b.s FROM b IN P.b) SELECT COUNT", "JOIN x IN First(source)");
     hint("FROM e IN P.a WHERE NOT EXISTS (SELECT 1 FROM P.b) SELECT COUNT", "ANTI JOIN x IN source");

@@ -1,6 +1,7 @@
 //! Clauses that stand elsewhere, are missing, or are written as in other languages.
 
 use super::fix::{NOT_GROUPED, QuickFix};
+use super::operators::duration_of;
 use super::written_query::{WrittenClause, WrittenQuery};
 use crate::catalog::Catalog;
 use crate::diagnostic::TextEdit;
@@ -28,10 +29,12 @@ pub(super) fn of_query(
             ClauseKind::Limit => found.extend(limit(query, clause)),
             ClauseKind::Select => {
                 found.extend(every_field(query, clauses, clause, catalog));
+                found.extend(top(query, clauses, clause));
                 found.extend(names_without_as(query, clause));
             }
             ClauseKind::Every | ClauseKind::For => found.extend(unit(query, clause)),
             ClauseKind::Having => found.extend(having_of_rows(query, clauses, clause)),
+            ClauseKind::Sample => found.extend(percentage(query, clause)),
             _ => {}
         }
     }
@@ -177,6 +180,33 @@ fn every_field(
     Some(QuickFix::new(query, tokens, names.join(", "), hint))
 }
 
+/// `SAMPLE 10`: a percentage has its sign.
+fn percentage(query: &WrittenQuery<'_>, sample: &WrittenClause) -> Option<QuickFix> {
+    let number = whole_number(query, sample.body).filter(|number| (1..=100).contains(number))?;
+    let written = format!("{number}%");
+    let hint = format!("a part of the requests is a fraction or a percentage: {written}");
+    let fix = QuickFix::new(query, sample.body..sample.body + 1, written, hint);
+    Some(QuickFix { about: "expected a fraction", ..fix })
+}
+
+/// `SELECT TOP 10 e.n`: LIMIT stands at the end.
+fn top(query: &WrittenQuery<'_>, clauses: &[WrittenClause], select: &WrittenClause) -> Option<QuickFix> {
+    let at = select.body;
+    let number = whole_number(query, at + 1).filter(|_| query.is_word(at, "TOP"))?;
+    let hint = format!("the first rows are kept at the end: LIMIT {number}");
+    if clauses.iter().any(|clause| clause.kind.rank() >= ClauseKind::Limit.rank()) {
+        return Some(QuickFix::only_hint(query, at..at + 2, hint));
+    }
+
+    let last = clauses.last()?;
+    let place = query.end_before(last.tokens.end);
+    let edits = vec![
+        TextEdit::new(query.span(at..at + 1).start..query.span(at + 2..at + 3).start, ""),
+        TextEdit::new(place..place, format!(" LIMIT {number}")),
+    ];
+    Some(QuickFix::of_edits(query.span(at..at + 2), hint, edits))
+}
+
 /// `SELECT e.n total`: a name stands behind AS.
 fn names_without_as(query: &WrittenQuery<'_>, select: &WrittenClause) -> Vec<QuickFix> {
     let mut found = Vec::new();
@@ -200,13 +230,17 @@ fn names_without_as(query: &WrittenQuery<'_>, select: &WrittenClause) -> Vec<Qui
 /// `EVERY 10`, `FOR 60`: a duration has a unit.
 fn unit(query: &WrittenQuery<'_>, clause: &WrittenClause) -> Option<QuickFix> {
     let at = clause.body;
+    let number = query.source(at..at + 1);
+    let in_words = query.word(at + 1).and_then(|unit| duration_of(&format!("{number} {unit}")));
+
+    let end = if in_words.is_some() { at + 2 } else { at + 1 };
     let written = match query.literal(at)? {
-        Value::I64(_) | Value::F64(_) => format!("{}s", query.source(at..at + 1)),
-        Value::Str(text) => super::operators::duration_of(text)?,
+        Value::I64(_) | Value::F64(_) => in_words.unwrap_or_else(|| format!("{number}s")),
+        Value::Str(text) => duration_of(text)?,
         _ => return None,
     };
     let hint = format!("a duration has a unit: {written}");
-    Some(QuickFix::new(query, at..at + 1, written, hint))
+    Some(QuickFix::new(query, at..end, written, hint))
 }
 
 /// HAVING in a query without aggregates is a condition on rows.
@@ -276,8 +310,11 @@ fn missing_keys(query: &WrittenQuery<'_>, clauses: &[WrittenClause]) -> Option<Q
         if end < item.end && present.contains(&query.source(end + 1..item.end)) {
             continue;
         }
+        // A field alone is the one of the alias that is meant.
+        let is_present =
+            present.contains(&key) || key.split_once('.').is_some_and(|(_, field)| present.contains(&field));
         let is_constant = matches!(query.tokens[item.start].kind, TokenKind::Literal(_));
-        if !is_constant && !present.contains(&key) && !keys.contains(&key) {
+        if !is_constant && !is_present && !keys.contains(&key) {
             keys.push(key);
         }
     }

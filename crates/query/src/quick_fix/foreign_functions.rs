@@ -4,6 +4,7 @@ use super::fix::QuickFix;
 use super::operators::{duration_of, interval};
 use super::written_query::{WrittenQuery, quoted};
 use crate::lexical::TokenKind;
+use pivot_advice::Value;
 use std::ops::Range;
 
 /// Functions that have the same arguments under another name.
@@ -30,7 +31,7 @@ const OTHER_NAMES: [(&[&str], &str); 19] = [
 ];
 
 /// Functions whose arguments are written otherwise, each with how.
-const REWRITTEN: [(&[&str], FunctionRewrite); 8] = [
+const REWRITTEN: [(&[&str], FunctionRewrite); 12] = [
     (
         &[
             "PERCENTILE",
@@ -47,6 +48,10 @@ const REWRITTEN: [(&[&str], FunctionRewrite); 8] = [
         percentile,
     ),
     (&["CONCAT"], concat),
+    (&["COUNT"], count_nothing),
+    (&["ROUND"], round_to_digits),
+    (&["GREATEST"], greatest),
+    (&["LEAST"], least),
     (&["CONCAT_WS"], concat_with_separator),
     (&["TIME_BUCKET", "DATE_BIN", "BIN", "TIME_SLICE"], time_bucket),
     (&["DATE_TRUNC", "TRUNC"], date_trunc),
@@ -257,10 +262,8 @@ fn width_of(query: &WrittenQuery<'_>, argument: &Range<usize>) -> Option<String>
     match &query.tokens[argument.start].kind {
         _ if argument.len() != 1 => None,
         TokenKind::QuotedName(text) => duration_of(text),
-        TokenKind::Literal(pivot_advice::Value::Str(text)) => duration_of(text),
-        TokenKind::Literal(pivot_advice::Value::Duration(_)) => {
-            Some(query.source(argument.clone()).to_owned())
-        }
+        TokenKind::Literal(Value::Str(text)) => duration_of(text),
+        TokenKind::Literal(Value::Duration(_)) => Some(query.source(argument.clone()).to_owned()),
         _ => None,
     }
 }
@@ -280,11 +283,41 @@ fn date_trunc(query: &WrittenQuery<'_>, call: &ForeignCall) -> Option<RewrittenC
 fn unit_of(query: &WrittenQuery<'_>, argument: &Range<usize>) -> Option<String> {
     let unit = match &query.tokens[argument.start].kind {
         TokenKind::QuotedName(text) => text.to_lowercase(),
-        TokenKind::Literal(pivot_advice::Value::Str(text)) => text.to_lowercase(),
+        TokenKind::Literal(Value::Str(text)) => text.to_lowercase(),
         TokenKind::Word(word) => word.to_lowercase(),
         _ => return None,
     };
     matches!(unit.as_str(), "second" | "minute" | "hour" | "day" | "week").then_some(unit)
+}
+
+/// `COUNT()`
+fn count_nothing(_: &WrittenQuery<'_>, call: &ForeignCall) -> Option<RewrittenCall> {
+    call.arguments.is_empty().then(|| RewrittenCall { text: "COUNT".to_owned(), end: call.end })
+}
+
+/// `round(x, 2)`
+fn round_to_digits(query: &WrittenQuery<'_>, call: &ForeignCall) -> Option<RewrittenCall> {
+    let [value, digits] = call.arguments.as_slice() else { return None };
+    let Value::I64(digits @ 1..=9) = query.literal(digits.start)? else { return None };
+    let factor = 10_u64.pow(u32::try_from(*digits).ok()?);
+    let text = format!("round({} * {factor}.0) / {factor}.0", enclosed(query, value));
+    Some(RewrittenCall { text, end: call.end })
+}
+
+/// `greatest(a, b)`
+fn greatest(query: &WrittenQuery<'_>, call: &ForeignCall) -> Option<RewrittenCall> {
+    one_of_two(query, call, ">")
+}
+
+/// `least(a, b)`
+fn least(query: &WrittenQuery<'_>, call: &ForeignCall) -> Option<RewrittenCall> {
+    one_of_two(query, call, "<")
+}
+
+fn one_of_two(query: &WrittenQuery<'_>, call: &ForeignCall, sign: &str) -> Option<RewrittenCall> {
+    let [a, b] = call.arguments.as_slice() else { return None };
+    let (a, b) = (query.source(a.clone()), query.source(b.clone()));
+    Some(RewrittenCall { text: format!("if({a} {sign} {b}, {a}, {b})"), end: call.end })
 }
 
 fn count_distinct(query: &WrittenQuery<'_>, call: &ForeignCall) -> Option<RewrittenCall> {

@@ -3,8 +3,9 @@
 use super::fix::QuickFix;
 use super::written_query::WrittenQuery;
 use super::{
-    arrows, clauses, comma_sources, foreign_functions, foreign_joins, foreign_sources, keyword_names,
-    nested_queries, operators, other_languages, parameters, points_in_time, quotes, select_names, units,
+    arrows, clauses, comma_sources, conditions, foreign_functions, foreign_joins, foreign_sources,
+    keyword_names, nested_queries, operators, other_languages, parameters, points_in_time, quotes,
+    select_names, units,
 };
 use crate::catalog::Catalog;
 
@@ -38,6 +39,7 @@ pub(super) fn quick_fixes(
             .or_else(|| parameters::at(query, at))
             .or_else(|| quotes::at(query, at))
             .or_else(|| nested_queries::at(query, at))
+            .or_else(|| conditions::at(query, at))
             .or_else(|| foreign_functions::at(query, at));
         found.extend(fix);
         found.extend(units::at(query, at));
@@ -50,6 +52,7 @@ pub(super) fn quick_fixes(
         foreign_joins::of_query(query, &written, &mut found);
         foreign_sources::of_query(query, &written, &mut found);
         arrows::of_query(query, &written, &mut found);
+        conditions::of_query(query, &written, &mut found);
         select_names::of_query(query, &written, &mut found);
         clauses::of_query(query, tokens, &written, catalog, &mut found);
     }

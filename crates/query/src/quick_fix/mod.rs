@@ -14,6 +14,7 @@
 mod arrows;
 mod clauses;
 mod comma_sources;
+mod conditions;
 mod fix;
 mod foreign_functions;
 mod foreign_joins;

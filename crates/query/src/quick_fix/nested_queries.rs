@@ -4,7 +4,7 @@ use super::fix::QuickFix;
 use super::written_query::WrittenQuery;
 
 /// Functions that have no counterpart, each with what answers the question that they are used for.
-const NO_COUNTERPARTS: [(&[&str], &str); 4] = [
+const NO_COUNTERPARTS: [(&[&str], &str); 5] = [
     (
         &["ROW_NUMBER", "RANK", "DENSE_RANK", "NTILE", "PERCENT_RANK", "CUME_DIST"],
         "rows are not numbered: ORDER BY and LIMIT keep the first groups, TOPK(x, k) the most frequent values",
@@ -27,8 +27,9 @@ const NO_COUNTERPARTS: [(&[&str], &str); 4] = [
         ],
         "no list is built: TOPK(x, k) has the most frequent values, COUNT(DISTINCT x) how many there are, ANY(x) one",
     ),
+    (&["ROLLUP", "CUBE", "GROUPING"], "a query has one list of keys: GROUP BY each in a query of its own"),
     (
-        &["EXTRACT", "DATE_PART", "DATEPART", "HOUR", "MINUTE", "DAY", "YEAR", "MONTH"],
+        &["EXTRACT", "DATE_PART", "DATEPART", "TO_CHAR", "DATE_FORMAT", "STRFTIME"],
         "no part of a time is taken out: truncate(t, 'hour') is when its hour began, bucket(t, 5m) when its five minutes did",
     ),
 ];
