@@ -1138,8 +1138,8 @@ pub struct Loss {
     /// Tuples packed outside any request.
     #[prost(uint64, tag = "4")]
     pub outside_request: u64,
-    /// Rows that a LEFT or ANTI join kept because nothing was found to have happened before them, while
-    /// something may be missing.
+    /// Rows that a LEFT or ANTI join kept because nothing was found to have happened before them, and rows with a tuple
+    /// that First or MostRecent chose, while something may be missing.
     #[prost(uint64, tag = "5")]
     pub uncertain: u64,
     /// Events that were not processed because the query was beyond its share of the processor.
