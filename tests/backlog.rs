@@ -3,7 +3,7 @@
 
 use pivot_advice::{Exports, FieldDescriptor, Groups, Type, Value};
 use pivot_protocol::wire::{self, frontend_client::FrontendClient};
-use pivot_protocol::{from_wire, to_wire};
+use pivot_protocol::{MAX_MESSAGE_BYTES, from_wire, to_wire};
 use pivot_tests::{PlayedAgent, ReportWindow, SECOND_NS, TestFrontend};
 use std::time::{Duration, Instant};
 use tonic::transport::Channel;
@@ -125,5 +125,34 @@ async fn every_window_is_read_in_the_end_and_the_result_since_install_is_made_on
     let with: Vec<u64> =
         all.iter().filter(|frame| !frame.without_cumulative).map(|frame| frame.sequence).collect();
     assert_eq!((all.len(), with), (frames.len(), vec![last.sequence]));
+    frontend.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_is_larger_than_a_message_comes_without_its_last_rows() {
+    let mut frontend = TestFrontend::start().await;
+    let mut agent = attach(&frontend.url()).await;
+    let query = frontend.install("FROM t IN T GROUP BY t.key SELECT t.key, COUNT").await;
+    let desired = weave(&mut agent, |desired| !desired.advice.is_empty()).await;
+
+    // The window and what is since install have 40 MB each.
+    const LARGE_GROUPS: u64 = 10_000;
+    let mut groups = Groups::new(1, &[]);
+    (0..LARGE_GROUPS).for_each(|group| groups.entry(&[Value::str(format!("{group:04000}"))]).n = 1);
+    let id = desired.advice[0].query;
+    let groups = to_wire::groups(&groups);
+    let part = wire::Part { query: id, groups, emitted: LARGE_GROUPS, ..Default::default() };
+    agent.report(ReportWindow { start_ns: SECOND_NS, end_ns: 2 * SECOND_NS }, part).await;
+
+    let mut client = frontend.client.clone().max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let request = wire::ResultsRequest { query, ..Default::default() };
+    let mut stream = client.results(request).await.unwrap().into_inner();
+    let frame = stream.message().await.expect("the stream goes on").expect("a frame");
+    let found = [(&frame.rows, frame.completeness), (&frame.cumulative, frame.cumulative_completeness)];
+    for (rows, completeness) in found {
+        let completeness = completeness.unwrap();
+        assert_eq!(rows.len() as u64 + completeness.rows_left_out, LARGE_GROUPS);
+        assert!(!rows.is_empty() && completeness.partial);
+    }
     frontend.stop().await;
 }

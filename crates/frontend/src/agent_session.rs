@@ -98,8 +98,8 @@ pub(crate) struct AgentSession {
     pub(crate) woven_ns: i64,
     /// Advice that it could not weave.
     pub(crate) problems: Vec<WeaveProblem>,
-    /// How each query fares in it.
-    pub(crate) statuses: Vec<QueryStatus>,
+    /// How each query fares in it, by query.
+    statuses: Vec<QueryStatus>,
     /// Messages that it sent without baggage.
     pub(crate) withheld: Vec<WithheldMessages>,
     /// How the replies of each peer came.
@@ -316,12 +316,24 @@ impl AgentSession {
             return false;
         }
 
-        let mut own = self.statuses.iter().filter(|status| status.query == term.query);
-        let is_ruled_out = own.any(|status| status.state == QueryState::RuledOut);
+        let status = self.status_of(term.query);
+        let is_ruled_out = status.is_some_and(|status| status.state == QueryState::RuledOut);
         let since_ns = if self.watermark_ns > 0 { self.watermark_ns } else { self.connected_ns };
         let gathered =
             TimeRange { start_ns: since_ns, end_ns: lost_ns.saturating_add(self.identity.lease_ns) };
         !is_ruled_out && gathered.within(range).is_some()
+    }
+
+    /// Takes over how each query fares in it.
+    pub(crate) fn set_statuses(&mut self, mut statuses: Vec<QueryStatus>) {
+        statuses.sort_by_key(|status| status.query);
+        self.statuses = statuses;
+    }
+
+    /// Returns how a query fares in it, or `None` if it has not said so yet.
+    pub(crate) fn status_of(&self, query: QueryId) -> Option<&QueryStatus> {
+        let found = self.statuses.binary_search_by_key(&query, |status| status.query).ok()?;
+        self.statuses.get(found)
     }
 
     /// Whether it exports one of the tracepoints.

@@ -247,7 +247,7 @@ fn agent_statuses(query: &InstalledQuery, registry: &AgentRegistry, now_ns: i64)
     for (incarnation, agent) in registry.iter().filter(|(_, agent)| agent.is_connected()) {
         let id = query.definition.id;
         // An agent that has not answered yet since the query was installed is not listed.
-        let found = agent.statuses.iter().find(|status| status.query == id);
+        let found = agent.status_of(id);
         let Some(agent_status) = found else { continue };
         let agent_cost = query.costs.of_agent(incarnation).unwrap_or(&nothing);
 

@@ -188,7 +188,7 @@ impl FrontendState {
         if let Some(agent) = self.registry.heard_from(connection, now_ns) {
             agent.note_woven(woven.generation, now_ns);
             agent.problems = woven.problems;
-            agent.statuses = woven.statuses;
+            agent.set_statuses(woven.statuses);
         }
     }
 
@@ -234,8 +234,8 @@ impl FrontendState {
             let unreported = TimeRange { start_ns: agent.watermark_ns, end_ns: lost_ns };
             for query in self.queries.iter_mut() {
                 let id = query.definition.id;
-                let mut statuses = agent.statuses.iter().filter(|status| status.query == id);
-                if !statuses.any(|status| status.state == QueryState::RuledOut) {
+                let status = agent.status_of(id);
+                if status.is_none_or(|status| status.state != QueryState::RuledOut) {
                     query.note_vanished(incarnation, unreported);
                 }
             }
