@@ -77,6 +77,8 @@ mod open_files;
 mod options;
 mod program_tracepoint;
 mod query_definition;
+#[cfg(test)]
+mod restart_tests;
 mod restored_query;
 mod select;
 mod server;

@@ -411,7 +411,7 @@ impl FrontendState {
     }
 
     /// Returns the generation that is to be woven.
-    fn generation(&self) -> u64 {
+    pub(crate) fn generation(&self) -> u64 {
         self.wanted.generation()
     }
 

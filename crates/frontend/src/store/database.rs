@@ -308,3 +308,74 @@ fn forget_query(transaction: &WriteTransaction, number: u32) -> Result<(), redb:
     transaction.open_table(ROWS)?.retain_in(all_rows, |_, _| false)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::store::FrontendRecord;
+
+    fn committed(directory: &Path) {
+        let record = FrontendRecord { frontend: 7, ..FrontendRecord::default() };
+        let changes = StateChanges { frontend: Some(record), ..StateChanges::default() };
+        Store::open(directory).unwrap().store.commit(&changes).unwrap();
+    }
+
+    #[test]
+    fn what_is_committed_is_there_after_opening_again() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(Store::open(directory.path()).unwrap().state.is_none(), "it is new");
+        committed(directory.path());
+        assert_eq!(Store::open(directory.path()).unwrap().state.unwrap().frontend.frontend, 7);
+    }
+
+    #[test]
+    fn one_frontend_at_a_time_uses_a_directory_and_nobody_else_may_enter_it() {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = parent.path().join("a").join("b");
+        let opened = Store::open(&directory).unwrap();
+        assert!(matches!(Store::open(&directory), Err(StoreError::InUse { .. })));
+        drop(opened);
+        assert!(Store::open(&directory).is_ok());
+
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(std::fs::metadata(&directory).unwrap().permissions().mode() & 0o777, 0o700);
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_damaged_is_set_aside_and_named() {
+        let directory = tempfile::tempdir().unwrap();
+        for text in ["", "not a database at all", &"x".repeat(100_000)] {
+            std::fs::write(directory.path().join(FILE), text).unwrap();
+            let opened = Store::open(directory.path()).unwrap();
+            // An empty file is what a crash leaves that came before the first commit.
+            assert_eq!(opened.set_aside.is_some(), !text.is_empty());
+            if let Some(aside) = &opened.set_aside {
+                assert_eq!(std::fs::read_to_string(aside).unwrap(), text);
+            }
+            assert!(opened.state.is_none());
+            drop(opened);
+            std::fs::remove_file(directory.path().join(FILE)).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_file_of_a_later_format_is_refused_and_stays_as_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        committed(directory.path());
+        let database = Database::create(directory.path().join(FILE)).unwrap();
+        let transaction = database.begin_write().unwrap();
+        let later = (FORMAT + 1).to_le_bytes();
+        transaction.open_table(FACTS).unwrap().insert(FORMAT_FACT, later.as_slice()).unwrap();
+        transaction.commit().unwrap();
+        drop(database);
+
+        for _ in 0..2 {
+            let refused = Store::open(directory.path()).unwrap_err().to_string();
+            assert!(refused.contains("has format 2") && refused.contains("start the version"), "{refused}");
+        }
+    }
+}
