@@ -6,6 +6,7 @@
 //! http_request              a glob without `::` is matched with the name alone, whatever the target
 //! ```
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -17,6 +18,19 @@ const MAX_GLOBS: usize = 64;
 /// character.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CarrierGlob(String);
+
+/// The most spans that are named of those that a glob makes carriers.
+pub const MAX_CARRIER_SPANS: usize = 16;
+
+/// A glob that a frontend names, as one process knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedCarrier {
+    /// The glob.
+    pub glob: CarrierGlob,
+    /// The spans of the process that it matches, as `target::name`, of many the first [`MAX_CARRIER_SPANS`] by name.
+    /// Spans are known once they were reached.
+    pub spans: BTreeSet<String>,
+}
 
 /// The error of a glob that cannot be one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,13 +84,33 @@ impl fmt::Display for CarrierGlob {
     }
 }
 
+impl NamedCarrier {
+    /// Returns a glob of which no span is known yet.
+    pub fn new(glob: CarrierGlob) -> NamedCarrier {
+        NamedCarrier { glob, spans: BTreeSet::new() }
+    }
+
+    /// Adds a span that it matches. Of too many, those that are first by name stay.
+    pub fn add_span(&mut self, span: String) {
+        self.spans.insert(span);
+        if self.spans.len() > MAX_CARRIER_SPANS {
+            self.spans.pop_last();
+        }
+    }
+}
+
 impl CarrierGlob {
     /// Returns the globs of a list that is separated by commas; an empty list has none.
     pub fn list(text: &str) -> Result<Vec<CarrierGlob>, InvalidCarrierGlob> {
         if text.trim().is_empty() {
             return Ok(Vec::new());
         }
-        let globs = text.split(',').map(str::parse).collect::<Result<Vec<CarrierGlob>, _>>()?;
+        CarrierGlob::all(text.split(','))
+    }
+
+    /// Returns the globs of these texts, which must not be too many.
+    pub fn all<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Vec<CarrierGlob>, InvalidCarrierGlob> {
+        let globs = texts.into_iter().map(str::parse).collect::<Result<Vec<CarrierGlob>, _>>()?;
         if globs.len() > MAX_GLOBS {
             let reason = format!("it is one of {} globs, and {MAX_GLOBS} are the most", globs.len());
             return Err(InvalidCarrierGlob { glob: globs[MAX_GLOBS].to_string(), reason });

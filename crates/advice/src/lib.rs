@@ -39,7 +39,7 @@
 //! * [`loss`], [`OutsidePlaces`], [`sampled_groups`], [`QueryCost`], [`WovenTime`], [`QueryStatus`] and
 //!   [`WithheldMessages`]: reports;
 //! * [`exports`] and [`QueryBudget`]: the catalogue of tracepoints, and what a query may take;
-//! * [`CarrierGlob`]: which spans carry a request.
+//! * [`CarrierGlob`] and [`NamedCarrier`]: which spans carry a request.
 
 pub mod advice;
 pub mod advice_text;
@@ -77,7 +77,7 @@ pub use advice::{
 };
 pub use aggregate::{AggregateKind, AggregateState, FinalFunction, finished_type};
 pub use bucket_edge::{bucket_count, bucket_edge};
-pub use carrier_glob::{CarrierGlob, InvalidCarrierGlob};
+pub use carrier_glob::{CarrierGlob, InvalidCarrierGlob, MAX_CARRIER_SPANS, NamedCarrier};
 pub use error::{DecodeError, EvalErrors};
 pub use exports::{Exports, FieldDescriptor, canonical_field, default_fields};
 pub use expr::{BinaryOperator, Expr, Function, Pattern, UnaryOperator};

@@ -58,7 +58,10 @@ pub use report::thread_slot::{
 };
 pub use run::cells::{Cell, Cells};
 pub use run::question::{ExpectedEvent, FieldWork, QuestionKind};
-pub use site::carriers::{CARRIERS_VARIABLE, carriers_of_environment, is_named_carrier, set_carriers};
+pub use site::carriers::{
+    CARRIERS_VARIABLE, carriers_of_environment, frontend_carriers, is_named_carrier, set_carriers,
+    set_frontend_carriers,
+};
 pub use site::catalogue::{
     FLAGS_V0, TRACEPOINTS_V0, catalogue, catalogue_since, registered_count, tracepoints,
 };

@@ -1,11 +1,11 @@
 //! The connection to a frontend, through the public Frontend service alone. Messages are converted here, once.
 
 use crate::error::CliError;
-use crate::frontend_lists::{AgentPresence, ListedAgent, ListedQuery};
+use crate::frontend_lists::{AgentPresence, ListedAgent, ListedCarriers, ListedQuery};
 use crate::params::QueryParams;
 use crate::result_frame::{FrameColumn, ResultFrame, columns_from_wire};
 use futures::{Stream, StreamExt};
-use pivot_advice::Type;
+use pivot_advice::{CarrierGlob, Type};
 use pivot_protocol::wire::frontend_client::FrontendClient;
 use pivot_protocol::wire::results_request::Wanted;
 use pivot_protocol::{
@@ -195,6 +195,20 @@ impl FrontendConnection {
         found.sort_by(|a, b| (&a.host, &a.process, a.pid).cmp(&(&b.host, &b.process, b.pid)));
         let store_problem = Some(reply.store_problem).filter(|problem| !problem.is_empty());
         Ok(AgentsAndStore { agents: found, store_problem })
+    }
+
+    /// Names the spans that carry a request in all processes, and returns those named before.
+    pub(crate) async fn set_carriers(&self, globs: &[CarrierGlob]) -> Result<Vec<String>, CliError> {
+        let globs = globs.iter().map(ToString::to_string).collect();
+        let reply = self.client.clone().set_carriers(wire::SetCarriersRequest { globs }).await;
+        Ok(reply.map_err(|status| refused("name carriers", &status))?.into_inner().before)
+    }
+
+    /// Returns the spans that are named so.
+    pub(crate) async fn carriers(&self) -> Result<ListedCarriers, CliError> {
+        let reply = self.client.clone().list_carriers(wire::ListCarriersRequest {}).await;
+        let reply = reply.map_err(|status| refused("list carriers", &status))?;
+        Ok(ListedCarriers::from_wire(reply.into_inner()))
     }
 
     /// Returns how many agents are connected now.

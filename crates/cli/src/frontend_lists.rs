@@ -73,6 +73,24 @@ pub(crate) struct QueryOnAgent {
     pub(crate) ruled_out: Vec<RuledOutTracepoints>,
 }
 
+/// The spans that carry a request because somebody has named them at the frontend.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct ListedCarriers {
+    pub(crate) carriers: Vec<ListedCarrier>,
+    /// Connected agents.
+    pub(crate) agents: u32,
+}
+
+/// A glob over the names of spans that carry a request.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct ListedCarrier {
+    pub(crate) glob: String,
+    /// Connected agents that have said that it holds.
+    pub(crate) agents: u32,
+    /// The spans that it matches in any of them, as `target::name`; of many only some.
+    pub(crate) spans: Vec<String>,
+}
+
 /// Whether one listed agent is connected, has left, or was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AgentPresence {
@@ -161,6 +179,23 @@ impl ListedQuery {
             outside: from_wire::outside_places(found.outside),
             packed: from_wire::cost(found.cost).packed,
         }
+    }
+}
+
+impl ListedCarriers {
+    /// Converts a message.
+    pub(crate) fn from_wire(found: wire::ListCarriersResponse) -> ListedCarriers {
+        let carriers = found.carriers.into_iter().map(|carrier| ListedCarrier {
+            glob: carrier.glob,
+            agents: carrier.agents,
+            spans: carrier.spans,
+        });
+        ListedCarriers { carriers: carriers.collect(), agents: found.agents }
+    }
+
+    /// Returns whether all connected agents have said that all of them hold.
+    pub(crate) fn hold_everywhere(&self) -> bool {
+        self.carriers.iter().all(|carrier| carrier.agents >= self.agents)
     }
 }
 

@@ -4,8 +4,8 @@
 
 use crate::time_range::TimeRange;
 use pivot_advice::{
-    Groups, LossCounts, OutsidePlaces, PeerReplies, QueryCost, QueryId, QueryStatus, SampledGroups,
-    WeaveProblem, WithheldMessages, WovenTime,
+    Groups, LossCounts, NamedCarrier, OutsidePlaces, PeerReplies, QueryCost, QueryId, QueryStatus,
+    SampledGroups, WeaveProblem, WithheldMessages, WovenTime,
 };
 
 /// The events of one process in one window.
@@ -88,4 +88,6 @@ pub(crate) struct WovenNotice {
     pub(crate) problems: Vec<WeaveProblem>,
     /// How each query fares in its process.
     pub(crate) statuses: Vec<QueryStatus>,
+    /// The spans that carry a request there because the frontend has named them.
+    pub(crate) carriers: Vec<NamedCarrier>,
 }

@@ -19,7 +19,9 @@ use crate::store::{AgentProgress, AgentRecord};
 use crate::time_range::TimeRange;
 use crate::wanted_advice::{AgentCommand, WantedForm, WantedNews};
 use crate::wanted_set::WantedSet;
-use pivot_advice::{PeerReplies, QueryId, QueryState, QueryStatus, WeaveProblem, WithheldMessages};
+use pivot_advice::{
+    NamedCarrier, PeerReplies, QueryId, QueryState, QueryStatus, WeaveProblem, WithheldMessages,
+};
 use tokio::sync::mpsc;
 use tonic::Status;
 
@@ -100,6 +102,8 @@ pub(crate) struct AgentSession {
     pub(crate) problems: Vec<WeaveProblem>,
     /// How each query fares in it, by query.
     statuses: Vec<QueryStatus>,
+    /// The spans that carry a request there because the frontend has named them.
+    pub(crate) carriers: Vec<NamedCarrier>,
     /// Messages that it sent without baggage.
     pub(crate) withheld: Vec<WithheldMessages>,
     /// How the replies of each peer came.
@@ -197,6 +201,7 @@ impl AgentSession {
             woven_ns: progress.woven_ns,
             problems: Vec::new(),
             statuses: Vec::new(),
+            carriers: Vec::new(),
             withheld: Vec::new(),
             peers: Vec::new(),
             losses: AgentLosses::default(),
@@ -229,6 +234,7 @@ impl AgentSession {
 
         self.problems.clear();
         self.statuses.clear();
+        self.carriers.clear();
         self.withheld.clear();
         self.peers.clear();
     }

@@ -91,6 +91,7 @@ pub(crate) fn woven_notice(woven: wire::Woven) -> WovenNotice {
             .into_iter()
             .filter_map(|status| from_wire::query_status(status).ok())
             .collect(),
+        carriers: woven.carriers.into_iter().filter_map(from_wire::named_carrier).collect(),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::kept_frames::{ComputedFrame, FrameSelection, ResultWithTable};
 use crate::known_exports::KnownExports;
 use crate::select::{ResultColumn, ResultRow, other_row};
 use crate::state::FrontendState;
-use pivot_advice::{QueryBudget, QueryId, WithheldReason};
+use pivot_advice::{CarrierGlob, NamedCarrier, QueryBudget, QueryId, WithheldReason};
 use pivot_protocol::wire::{self, results_request::Wanted};
 use pivot_protocol::{ProtocolError, from_wire, to_wire};
 use pivot_query::{CompileOptions, Diagnostic, Diagnostics, ExporterCount, OutputPlan, Severity};
@@ -262,6 +262,25 @@ fn agent_statuses(query: &InstalledQuery, registry: &AgentRegistry, now_ns: i64)
         });
     }
     statuses
+}
+
+/// Encodes the spans that carry a request, as connected agents know them.
+pub(crate) fn carriers(globs: &[CarrierGlob], registry: &AgentRegistry) -> Vec<wire::Carrier> {
+    let mut carriers = Vec::with_capacity(globs.len());
+
+    for glob in globs {
+        let known =
+            registry.connected().flat_map(|agent| &agent.carriers).filter(|known| known.glob == *glob);
+        let mut all = NamedCarrier::new(glob.clone());
+        let mut agents = 0;
+        for known in known {
+            agents += 1;
+            known.spans.iter().cloned().for_each(|span| all.add_span(span));
+        }
+        let spans = all.spans.into_iter().collect();
+        carriers.push(wire::Carrier { glob: glob.to_string(), agents, spans });
+    }
+    carriers
 }
 
 /// Encodes an agent as it is listed.

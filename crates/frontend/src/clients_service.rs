@@ -9,6 +9,7 @@ use crate::shared_state::{CompileFailure, SharedState, now_ns};
 use crate::store::MeasuredRecord;
 use crate::wanted_set::MAX_WANTED_BYTES;
 use futures::stream::{BoxStream, StreamExt, unfold};
+use pivot_advice::CarrierGlob;
 use pivot_protocol::wire::{self, frontend_server::Frontend};
 use pivot_protocol::{ProtocolError, from_wire};
 use pivot_query::{CompileOptions, Diagnostics};
@@ -151,6 +152,29 @@ impl Frontend for ClientsService {
         let tracepoints = client_wire::tracepoints(&state.registry.exports);
         let agents = state.registry.connected().count() as u32;
         Ok(Response::new(wire::ListTracepointsResponse { tracepoints, agents }))
+    }
+
+    async fn set_carriers(
+        &self,
+        request: Request<wire::SetCarriersRequest>,
+    ) -> Reply<wire::SetCarriersResponse> {
+        let globs = request.into_inner().globs;
+        let globs = CarrierGlob::all(globs.iter().map(String::as_str));
+        let globs = globs.map_err(|invalid| Status::invalid_argument(invalid.to_string()))?;
+
+        let before = self.shared.set_carriers(globs).await?;
+        let before = before.iter().map(ToString::to_string).collect();
+        Ok(Response::new(wire::SetCarriersResponse { before }))
+    }
+
+    async fn list_carriers(
+        &self,
+        _: Request<wire::ListCarriersRequest>,
+    ) -> Reply<wire::ListCarriersResponse> {
+        let state = self.shared.lock();
+        let carriers = client_wire::carriers(state.carriers(), &state.registry);
+        let agents = u32::try_from(state.registry.connected().count()).unwrap_or(u32::MAX);
+        Ok(Response::new(wire::ListCarriersResponse { carriers, agents }))
     }
 
     type ResultsStream = BoxStream<'static, Result<wire::Frame, Status>>;

@@ -10,6 +10,7 @@ use crate::installed_queries::InstallRefusal;
 use crate::select::SelectEngine;
 use crate::state::{FrontendState, InstallOutcome};
 use crate::store::{StateChanges, Store, StoreError};
+use pivot_advice::CarrierGlob;
 use pivot_query::{CompileOptions, Diagnostics, compile_with};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -187,6 +188,20 @@ impl SharedState {
             return Ok(false);
         }
         self.commit().await.map(|()| true)
+    }
+
+    /// Names the spans that carry a request in all processes, and makes that durable, or undoes it. Returns those named
+    /// before.
+    pub(crate) async fn set_carriers(&self, globs: Vec<CarrierGlob>) -> Result<Vec<CarrierGlob>, StoreError> {
+        let before = self.lock().set_carriers(globs);
+
+        match self.commit().await {
+            Ok(()) => Ok(before),
+            Err(error) => {
+                self.lock().set_carriers(before);
+                Err(error)
+            }
+        }
     }
 
     /// Merges what was reported, makes due frames, stores what has changed, and then shows and sends what rests on it.

@@ -35,7 +35,7 @@ use crate::unreturned_replies::BareReplies;
 use crate::wanted_advice::{WantedNews, WantedUpdate};
 use crate::wanted_set::{WantedQuery, WantedSet};
 use crate::window_groups::WindowGroups;
-use pivot_advice::QueryState;
+use pivot_advice::{CarrierGlob, QueryState};
 use pivot_query::Diagnostics;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -128,9 +128,12 @@ impl FrontendState {
         let mut state = FrontendState::new(options, now_ns);
         state.queries = InstalledQueries::new(frontend.frontend, frontend.last_number);
         state.batch = frontend.batch + 1;
-        state.stored = frontend;
+        // A glob that only another version can read is left out.
+        let carriers = frontend.carriers.iter().filter_map(|glob| glob.parse().ok()).collect();
+        state.stored = frontend.clone();
         state.convergence = Convergence::restore(frontend.woven_everywhere);
         state.registry = AgentRegistry::restore(agents, departed, now_ns);
+        state.wanted.set_carriers(carriers);
 
         let mut problems = Vec::new();
         let mut has_changed = false;
@@ -189,6 +192,7 @@ impl FrontendState {
             agent.note_woven(woven.generation, now_ns);
             agent.problems = woven.problems;
             agent.set_statuses(woven.statuses);
+            agent.carriers = woven.carriers;
         }
     }
 
@@ -472,11 +476,12 @@ impl FrontendState {
             last_number: self.queries.last_number,
             woven_everywhere: self.convergence.everywhere(),
             batch: self.batch,
+            carriers: self.wanted.carriers().iter().map(ToString::to_string).collect(),
         };
         // The number of the commit alone is no change.
-        let is_same = FrontendRecord { batch: self.stored.batch, ..record } == self.stored;
+        let is_same = FrontendRecord { batch: self.stored.batch, ..record.clone() } == self.stored;
         if !is_same || !changes.is_empty() {
-            self.stored = record;
+            self.stored = record.clone();
             changes.frontend = Some(record);
             self.batch += 1;
         }
@@ -551,6 +556,20 @@ impl FrontendState {
         if has_changed {
             self.weave();
         }
+    }
+
+    /// Names the spans that carry a request in all processes, and tells all agents. Returns those named before.
+    pub(crate) fn set_carriers(&mut self, carriers: Vec<CarrierGlob>) -> Vec<CarrierGlob> {
+        let before = self.wanted.set_carriers(carriers.clone());
+        if before != carriers {
+            self.weave();
+        }
+        before
+    }
+
+    /// Returns the spans that carry a request in all processes.
+    pub(crate) fn carriers(&self) -> &[CarrierGlob] {
+        self.wanted.carriers()
     }
 
     /// Begins a generation with the advice of all active queries. Agents are told when it is durable.

@@ -10,7 +10,7 @@
 //! that tells its advice from earlier ones; with the sum of all, an agent checks that its set is the one that is meant.
 
 use crate::wanted_advice::{AgentCommand, WantedForm};
-use pivot_advice::{Advice, QueryId};
+use pivot_advice::{Advice, CarrierGlob, QueryId};
 use pivot_protocol::{to_wire, wire};
 use pivot_query::RunSettings;
 use prost::Message;
@@ -80,6 +80,8 @@ pub(crate) struct WantedSet {
     /// The newest generation that all agents have woven.
     woven_everywhere: u64,
     queries: BTreeMap<QueryId, EncodedQuery>,
+    /// The spans that carry a request in all processes, beside those that a process names itself.
+    carriers: Vec<CarrierGlob>,
     /// The whole set, once somebody has asked for it since it changed.
     whole: Option<Bytes>,
     desired: Option<Arc<wire::Desired>>,
@@ -106,6 +108,20 @@ impl WantedSet {
     pub(crate) fn set_woven_everywhere(&mut self, generation: u64) {
         self.woven_everywhere = generation;
         (self.whole, self.desired) = (None, None);
+    }
+
+    /// Names the spans that carry a request from the next generation on. Returns those named before.
+    pub(crate) fn set_carriers(&mut self, carriers: Vec<CarrierGlob>) -> Vec<CarrierGlob> {
+        std::mem::replace(&mut self.carriers, carriers)
+    }
+
+    /// Returns the spans that carry a request.
+    pub(crate) fn carriers(&self) -> &[CarrierGlob] {
+        &self.carriers
+    }
+
+    fn encoded_carriers(&self) -> Vec<String> {
+        self.carriers.iter().map(ToString::to_string).collect()
     }
 
     /// Begins a generation with all queries that are wanted, and returns how it differs from the one before.
@@ -155,6 +171,7 @@ impl WantedSet {
             carrying: self.needs_baggage(),
             everywhere: self.woven_everywhere,
             window_ns: self.window_ns(),
+            carriers: self.encoded_carriers(),
             digest: self.queries.values().fold(0, |sum, query| sum.wrapping_add(query.digest)),
         }
     }
@@ -177,6 +194,7 @@ impl WantedSet {
             carrying: self.needs_baggage(),
             everywhere: self.woven_everywhere,
             window_ns: self.window_ns(),
+            carriers: self.encoded_carriers(),
             ..wire::Desired::default()
         };
 

@@ -73,6 +73,14 @@ impl Frontend for Packs {
         Err(Status::unimplemented(""))
     }
 
+    async fn set_carriers(&self, _: Request<SetCarriersRequest>) -> Reply<SetCarriersResponse> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn list_carriers(&self, _: Request<ListCarriersRequest>) -> Reply<ListCarriersResponse> {
+        Err(Status::unimplemented(""))
+    }
+
     type ResultsStream = Pin<Box<dyn Stream<Item = Result<Frame, Status>> + Send>>;
 
     /// Streams three frames and packs with each; fails after them if the query is 1.

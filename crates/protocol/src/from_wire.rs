@@ -9,9 +9,10 @@ use pivot_advice::expr::MAX_DEPTH;
 use pivot_advice::{
     Advice, AggregateCall, AggregateKind, BagKey, BinaryOperator, CallArgument, EmitMode, Exports, Expr,
     FieldDescriptor, FinalColumn, FinalFunction, Function, Groups, Instruction, JoinKind, JoinSide,
-    LossCounts, MAX_RULED_OUT, MAX_RULED_OUT_NAMES, OutsidePlaces, Pattern, PeerReplies, QueryBudget,
-    QueryCost, QueryId, QueryState, QueryStatus, RuledOutTracepoints, TemporalFilter, Type, UnaryOperator,
-    UnpackedForm, Value, WeaveProblem, WithheldMessages, WithheldReason, WovenTime, codec,
+    LossCounts, MAX_CARRIER_SPANS, MAX_RULED_OUT, MAX_RULED_OUT_NAMES, NamedCarrier, OutsidePlaces, Pattern,
+    PeerReplies, QueryBudget, QueryCost, QueryId, QueryState, QueryStatus, RuledOutTracepoints,
+    TemporalFilter, Type, UnaryOperator, UnpackedForm, Value, WeaveProblem, WithheldMessages, WithheldReason,
+    WovenTime, codec,
 };
 
 type Result<T> = std::result::Result<T, ProtocolError>;
@@ -130,6 +131,14 @@ pub fn query_status(status: wire::QueryStatus) -> Result<QueryStatus> {
         granted: status.granted.as_ref().map(query_budget),
         ruled_out: status.ruled_out.into_iter().take(MAX_RULED_OUT).map(ruled_out).collect(),
     })
+}
+
+/// Returns a glob over the names of spans in a process, with not more of its spans than an agent should have sent; `None`
+/// if the glob cannot be read.
+pub fn named_carrier(found: wire::NamedCarrier) -> Option<NamedCarrier> {
+    let mut carrier = NamedCarrier::new(found.glob.parse().ok()?);
+    found.spans.into_iter().take(MAX_CARRIER_SPANS).for_each(|span| carrier.add_span(span));
+    Some(carrier)
 }
 
 /// Returns when a query was woven in a process.

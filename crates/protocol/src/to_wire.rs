@@ -3,10 +3,10 @@
 use crate::wire;
 use pivot_advice::{
     Advice, AggregateCall, BinaryOperator, CallArgument, EmitMode, Exports, Expr, FieldDescriptor,
-    FinalColumn, FinalFunction, Groups, Instruction, JoinKind, JoinSide, LossCounts, OutsidePlace,
-    OutsidePlaces, Pattern, PeerReplies, QueryBudget, QueryCost, QueryId, QueryState, QueryStatus,
-    RuledOutTracepoints, TemporalFilter, UnaryOperator, UnpackedForm, Value, WeaveProblem, WithheldMessages,
-    WithheldReason, WovenTime, codec,
+    FinalColumn, FinalFunction, Groups, Instruction, JoinKind, JoinSide, LossCounts, NamedCarrier,
+    OutsidePlace, OutsidePlaces, Pattern, PeerReplies, QueryBudget, QueryCost, QueryId, QueryState,
+    QueryStatus, RuledOutTracepoints, TemporalFilter, UnaryOperator, UnpackedForm, Value, WeaveProblem,
+    WithheldMessages, WithheldReason, WovenTime, codec,
 };
 
 /// Returns the message of a value.
@@ -112,6 +112,12 @@ pub fn query_status(status: &QueryStatus) -> wire::QueryStatus {
         granted: status.granted.as_ref().map(query_budget),
         ruled_out: status.ruled_out.iter().map(ruled_out).collect(),
     }
+}
+
+/// Returns the message about a glob over the names of spans in a process.
+pub fn named_carrier(carrier: &NamedCarrier) -> wire::NamedCarrier {
+    let NamedCarrier { glob, spans } = carrier;
+    wire::NamedCarrier { glob: glob.to_string(), spans: spans.iter().cloned().collect() }
 }
 
 /// Returns the message about when a query was woven in a process.

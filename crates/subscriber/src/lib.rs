@@ -50,8 +50,8 @@
 //! A span that is a *carrier* takes its request along wherever it is entered: over `.instrument(span)` into
 //! tasks, over `Span::current()` into the threads of a pool. The spans that the usual servers open for a
 //! request are carriers, see [`is_request_span`]; [`SubscriberBridge::carriers`] sets others, and operators
-//! name more in the environment: `PIVOT_CARRIERS='app::*::http_request, tower_http::**'`. To follow requests into
-//! other processes, add `pivot::propagate`.
+//! name more in the environment, `PIVOT_CARRIERS='app::*::http_request, tower_http::**'`, or at the prompt, with `\carriers`.
+//! To follow requests into other processes, add `pivot::propagate`.
 //!
 //! A span that is made in a request, by a carrier or otherwise, takes it to whatever task it is entered in
 //! first: `tokio::spawn(work.instrument(info_span!("child")))` works for the request, in a branch that joins when

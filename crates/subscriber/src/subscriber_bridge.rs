@@ -98,7 +98,7 @@ impl<S: Subscriber> SubscriberBridge<S> {
     }
 
     /// Sets which spans carry a request to wherever they are entered, as `.instrument(span)` does with a
-    /// task. Spans that operators name in `PIVOT_CARRIERS` carry requests too.
+    /// task. Spans that operators name in `PIVOT_CARRIERS`, or at the frontend, carry requests too.
     ///
     /// A carrier that is made outside any request begins one. A carrier that is made inside a request carries
     /// a branch of it. The branch joins the request again where the span is closed, or where a thread leaves

@@ -3,7 +3,7 @@
 //! Here the agent's types become wire types, and nothing in this crate stores those.
 
 use crate::config::Config;
-use pivot_advice::{Exports, QueryBudget, QueryId};
+use pivot_advice::{CarrierGlob, Exports, QueryBudget, QueryId};
 use pivot_agent::Report;
 use pivot_baggage::reply_ledger;
 use pivot_protocol::{MAX_MESSAGE_BYTES, from_wire, to_wire, wire};
@@ -35,6 +35,11 @@ pub(crate) fn since(since: wire::Since) -> Option<(QueryId, u64)> {
 /// Returns a query and what it asks to take in each process, or `None` if the message lacks one of them.
 pub(crate) fn wanted_budget(wanted: wire::WantedBudget) -> Option<(QueryId, QueryBudget)> {
     Some((from_wire::query_id(wanted.query).ok()?, from_wire::query_budget(wanted.budget.as_ref()?)))
+}
+
+/// Returns the globs of spans that carry a request; those that only a later version can read are left out.
+pub(crate) fn carriers(globs: &[String]) -> Vec<CarrierGlob> {
+    globs.iter().filter_map(|glob| glob.parse().ok()).collect()
 }
 
 /// Returns the message about tracepoints that have registered since the introduction.

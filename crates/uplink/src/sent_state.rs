@@ -2,7 +2,7 @@
 
 use crate::agent_messages;
 use crate::connection::Connection;
-use pivot_advice::{Exports, QueryStatus, WeaveProblem};
+use pivot_advice::{Exports, NamedCarrier, QueryStatus, WeaveProblem};
 use pivot_protocol::{to_wire, wire};
 use wire::from_agent;
 
@@ -17,6 +17,7 @@ pub(crate) struct SentState {
     /// Why parts of that generation are not woven.
     problems: Vec<WeaveProblem>,
     statuses: Vec<QueryStatus>,
+    carriers: Vec<NamedCarrier>,
     lost: wire::Lost,
     /// How many tracepoints had registered when the catalogue was sent.
     registered: usize,
@@ -47,10 +48,10 @@ impl SentState {
     ) {
         self.generation = Some(generation);
         self.problems = problems;
-        self.send_statuses(connection, pivot_agent::statuses());
+        self.send_statuses(connection, pivot_agent::statuses(), pivot_agent::frontend_carriers());
     }
 
-    /// Sends what has changed since it was sent last: tracepoints, losses and statuses.
+    /// Sends what has changed since it was sent last: tracepoints, losses, statuses and carriers.
     pub(crate) fn send_changes(&mut self, connection: &Connection) {
         let registered = pivot_agent::registered_count();
         if registered > self.registered {
@@ -67,20 +68,26 @@ impl SentState {
             connection.send(from_agent::Kind::Lost(lost));
         }
 
-        let statuses = pivot_agent::statuses();
-        if statuses != self.statuses {
-            self.send_statuses(connection, statuses);
+        let (statuses, carriers) = (pivot_agent::statuses(), pivot_agent::frontend_carriers());
+        if statuses != self.statuses || carriers != self.carriers {
+            self.send_statuses(connection, statuses, carriers);
         }
     }
 
-    /// Sends the statuses with the generation they belong to; nothing before the first generation.
-    fn send_statuses(&mut self, connection: &Connection, statuses: Vec<QueryStatus>) {
+    /// Sends statuses and carriers with the generation they belong to; nothing before the first generation.
+    fn send_statuses(
+        &mut self,
+        connection: &Connection,
+        statuses: Vec<QueryStatus>,
+        carriers: Vec<NamedCarrier>,
+    ) {
         let Some(generation) = self.generation else { return };
         connection.send(from_agent::Kind::Woven(wire::Woven {
             generation,
             problems: self.problems.iter().map(to_wire::weave_problem).collect(),
             statuses: statuses.iter().map(to_wire::query_status).collect(),
+            carriers: carriers.iter().map(to_wire::named_carrier).collect(),
         }));
-        self.statuses = statuses;
+        (self.statuses, self.carriers) = (statuses, carriers);
     }
 }

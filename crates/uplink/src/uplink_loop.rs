@@ -120,6 +120,7 @@ impl UplinkLoop {
         }
 
         pivot_agent::weave(&[]);
+        pivot_agent::set_frontend_carriers(Vec::new());
         stop_carrying();
         pivot_agent::stop_governing();
         self.status.ended();
@@ -280,6 +281,8 @@ impl UplinkLoop {
         self.reports.cut();
         // Before weaving, so that no event of a new query runs without its limits.
         pivot_agent::set_query_budgets(&wanted.budgets);
+        // Nor any without the request that its spans carry.
+        pivot_agent::set_frontend_carriers(wanted.carriers);
         set_carrying(wanted.carrying);
         let mut problems = wanted.problems;
         problems.extend(pivot_agent::weave_since(&wanted.advice, &wanted.since));
@@ -303,6 +306,7 @@ impl UplinkLoop {
             self.reports.cut();
             self.generation = None;
             pivot_agent::lapse();
+            pivot_agent::set_frontend_carriers(Vec::new());
             stop_carrying();
         }
         expires

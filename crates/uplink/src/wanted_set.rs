@@ -6,7 +6,7 @@
 //! ```
 
 use crate::agent_messages;
-use pivot_advice::{Advice, QueryBudget, QueryId, WeaveProblem};
+use pivot_advice::{Advice, CarrierGlob, QueryBudget, QueryId, WeaveProblem};
 use pivot_protocol::{from_wire, wire};
 use prost::Message;
 use std::collections::BTreeMap;
@@ -26,6 +26,8 @@ pub(crate) struct WantedGeneration {
     pub(crate) since: BTreeMap<QueryId, u64>,
     /// What queries ask to take.
     pub(crate) budgets: BTreeMap<QueryId, QueryBudget>,
+    /// The spans that carry a request, beside those that this process names itself.
+    pub(crate) carriers: Vec<CarrierGlob>,
     /// Whether requests carry baggage.
     pub(crate) carrying: bool,
     /// The newest generation that all agents have woven.
@@ -44,6 +46,7 @@ impl From<wire::Desired> for WantedGeneration {
             problems,
             since: desired.since.into_iter().filter_map(agent_messages::since).collect(),
             budgets: desired.budgets.into_iter().filter_map(agent_messages::wanted_budget).collect(),
+            carriers: agent_messages::carriers(&desired.carriers),
             carrying: desired.carrying,
             everywhere: desired.everywhere,
             window_ns: desired.window_ns,
@@ -133,6 +136,7 @@ impl WantedSet {
 
         let mut wanted = WantedGeneration {
             generation: change.generation,
+            carriers: agent_messages::carriers(&change.carriers),
             carrying: change.carrying,
             everywhere: change.everywhere,
             window_ns: change.window_ns,

@@ -98,7 +98,9 @@ impl Bench {
         ];
         let advice = Advice { query: QUERY, stage: 0, tracepoint: tracepoint.into(), instructions };
         let advice = vec![to_wire::advice(&advice)];
-        let desired = wire::Desired { generation: 1, advice, window_ns, ..Default::default() };
+        // One that this version cannot read is left out.
+        let carriers = vec!["uplink::**".to_owned(), "uplink::{of a later version}".to_owned()];
+        let desired = wire::Desired { generation: 1, advice, window_ns, carriers, ..Default::default() };
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (tell, heard) = channel::channel();
@@ -267,16 +269,23 @@ fn wait_until(what: &str, come: impl Fn() -> bool) {
     }
 }
 
+/// Returns how many globs the frontend has named for spans that carry a request.
+fn named_carriers() -> usize {
+    pivot_agent::frontend_carriers().len()
+}
+
 #[test]
 fn queries_of_a_silent_frontend_are_unwoven_and_their_absence_is_reported_when_it_is_back() {
     let bench = Bench::start("Uplink.hit", |config| config.lease(Duration::from_millis(1_500)));
-    bench.hear_state(State::Active);
+    let told = bench.hear(|kind| if let Kind::Woven(woven) = kind { Some(woven.carriers) } else { None });
+    assert_eq!((told.len(), told[0].glob.as_str(), named_carriers()), (1, "uplink::**", 1));
     hit(1);
     bench.hear_rows(1);
     bench.hangs.send_replace(true);
     // Within the lease events count.
     hit(2);
     wait_until("the lease lapses", || !pivot_agent::suspended_queries().is_empty());
+    wait_until("carriers lapse with it", || named_carriers() == 0);
     let unwoven = now_ns();
     hit(3);
     std::thread::sleep(Duration::from_millis(2_500));
@@ -284,6 +293,7 @@ fn queries_of_a_silent_frontend_are_unwoven_and_their_absence_is_reported_when_i
     let back = now_ns();
     bench.hangs.send_replace(false);
     wait_until("the query is woven again", || pivot_agent::suspended_queries().is_empty());
+    assert_eq!(named_carriers(), 1);
     hit(5);
 
     let mut away_ns = std::collections::BTreeMap::new();

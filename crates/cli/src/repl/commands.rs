@@ -1,7 +1,7 @@
 //! Backslash commands: their names, their arguments, and what each does in a sentence.
 
 use crate::params;
-use pivot_advice::Value;
+use pivot_advice::{CarrierGlob, Value};
 use pivot_query::nearest;
 use std::path::PathBuf;
 
@@ -22,6 +22,10 @@ pub(crate) enum BackslashCommand {
     Queries(Option<u32>),
     /// `\l`: lists agents.
     Agents,
+    /// `\carriers`: lists the spans that carry a request because somebody has named them at the frontend.
+    Carriers,
+    /// `\carriers glob, ...` and `\carriers off`: names them, in the place of those named before.
+    NameCarriers(Vec<CarrierGlob>),
     /// `\drop`: uninstalls a query.
     Drop(u32),
     /// `\watch`: shows the live table of a query, or of the newest.
@@ -59,13 +63,18 @@ const fn help(name: &'static str, argument: &'static str, meaning: &'static str)
 }
 
 /// All commands, in the order of the help.
-pub(crate) const COMMANDS: [CommandHelp; 16] = [
+pub(crate) const COMMANDS: [CommandHelp; 17] = [
     help("\\dt", "[glob]", "tracepoints with their fields, agents and places"),
     help("\\d", "name", "one tracepoint: its fields, their types, who exports them"),
     help("\\dq", "[n]", "installed queries and what they cost, or one of them on each agent"),
     help("\\l", "", "agents"),
     help("\\watch", "[n]", "the live table of query n, or of the newest"),
     help("\\drop", "n", "uninstall query n"),
+    help(
+        "\\carriers",
+        "[glob, ... | off]",
+        "spans that begin a request, in all processes: list them, name others, or none",
+    ),
     help("\\g", "[file]", "run the last statement again, its windows also into the file"),
     help("\\e", "[file]", "edit the last statement, or a file, in $EDITOR, then run it"),
     help("\\i", "file", "run the statements of a file"),
@@ -95,6 +104,7 @@ pub(crate) fn parse(line: &str) -> Result<BackslashCommand, String> {
         "\\dq" if argument.text.is_empty() => Ok(BackslashCommand::Queries(None)),
         "\\dq" => Ok(BackslashCommand::Queries(Some(argument.number()?))),
         "\\l" => Ok(BackslashCommand::Agents),
+        "\\carriers" => argument.carriers(),
         "\\drop" => Ok(BackslashCommand::Drop(argument.number()?)),
         "\\watch" if argument.text.is_empty() => Ok(BackslashCommand::Watch(None)),
         "\\watch" => Ok(BackslashCommand::Watch(Some(argument.number()?))),
@@ -133,6 +143,18 @@ impl<'a> CommandArgument<'a> {
         given.parse().map_err(|_| format!("`{given}` is not the number of a query, see \\dq"))
     }
 
+    /// Reads globs over the names of spans, `off`, or nothing.
+    fn carriers(&self) -> Result<BackslashCommand, String> {
+        match self.text {
+            "" => Ok(BackslashCommand::Carriers),
+            "off" => Ok(BackslashCommand::NameCarriers(Vec::new())),
+            globs => {
+                let globs = CarrierGlob::list(globs).map_err(|invalid| invalid.to_string())?;
+                Ok(BackslashCommand::NameCarriers(globs))
+            }
+        }
+    }
+
     /// Reads `name value`, `name=value` or `name = value`.
     fn assignment(&self) -> Result<BackslashCommand, String> {
         let end_of_name = self.text.find(|c: char| c.is_whitespace() || c == '=');
@@ -164,6 +186,10 @@ mod tests {
         check("\\g out.csv", BackslashCommand::Again(Some("out.csv".into())));
         check("\\set limit 5", BackslashCommand::Set("limit".into(), Value::I64(5)));
         check("\\set $app = 'get it'", BackslashCommand::Set("app".into(), Value::str("get it")));
+        check("\\carriers", BackslashCommand::Carriers);
+        check("\\carriers off;", BackslashCommand::NameCarriers(vec![]));
+        let globs = CarrierGlob::list("app::*::http_request, append").unwrap_or_default();
+        check("\\carriers app::*::http_request, append", BackslashCommand::NameCarriers(globs));
         check("\\h group by", BackslashCommand::Help(Some("group by".into())));
     }
 
@@ -174,6 +200,9 @@ mod tests {
         check("\\frobnicate", "\\frobnicate is not a command, \\? lists all");
         check("\\drop", "\\drop needs the number of a query, see \\dq");
         check("\\set limit", "\\set needs a name and a value");
+        let no_glob = "`app::{a}` is no glob over `target::name`: `{` has no meaning in it; \
+                       one is `app::*::http_request`, or `app::**`";
+        check("\\carriers app::{a}", no_glob);
         check("\\drop all", "`all` is not the number of a query, see \\dq");
     }
 }

@@ -247,6 +247,12 @@ pub(super) const TOPICS: &[HelpTopic] = &[
         "A point in time: with an offset or in UTC, a date alone, or a space for the T. now() is when the query was installed, the same instant in all processes.",
         "FROM d IN DN.DataTransferProtocol WHERE d.time < now() + 1m AND d.time > timestamp '2026-11-30' SELECT COUNT",
     ),
+    topic(
+        &["CARRIERS"],
+        "\\carriers glob, ...; \\carriers off",
+        "A join finds what happened before in the same request. Spans of `tracing` that match one of these globs over target::name begin a request, in all processes and without a restart, beside those that a process names itself (PIVOT_CARRIERS). A glob without `::` is matched with the name alone; `*` stays within a part of the path, `**` does not.",
+        "FROM q IN sqlx::query JOIN r IN app::web::http_request@enter ON r -> q GROUP BY r.path SELECT r.path, COUNT",
+    ),
     functions_topic(
         &["BUCKET", "TRUNCATE"],
         "The lower end of the step of that width that x is in.",

@@ -7,10 +7,19 @@ use super::help_topics::{EXAMPLE_QUERY, HelpTopic, TOPICS, find};
 use super::lists;
 use crate::client::FrontendConnection;
 use crate::error::CliError;
+use crate::frontend_lists::ListedCarriers;
 use crate::humanize::count;
 use crate::table::{StyleMode, TextRole, TextTable};
 use crate::terminal_text::{escaped, wrap};
+use pivot_advice::CarrierGlob;
 use pivot_query::nearest;
+use std::time::{Duration, Instant};
+
+/// How long agents may take to say that carriers hold before they are listed as they are.
+const CARRIERS_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long to wait before agents are asked again.
+const CARRIERS_PAUSE: Duration = Duration::from_millis(50);
 
 /// Returns the lines that answer a command, or `None` if only a session can do the command.
 pub(crate) async fn answer(
@@ -52,6 +61,9 @@ pub(crate) async fn answer(
         }
         BackslashCommand::Tracepoint(name) => one_tracepoint(connection, name, columns, paint).await?,
 
+        BackslashCommand::Carriers => all_carriers(&connection.carriers().await?, columns, paint),
+        BackslashCommand::NameCarriers(globs) => name_carriers(connection, globs, columns, paint).await?,
+
         BackslashCommand::Drop(number) => {
             connection.uninstall(*number).await?;
             vec![paint.style(TextRole::Quiet, &format!("query {number} is uninstalled"))]
@@ -69,6 +81,35 @@ fn render_list(table: &TextTable, if_empty: &str, columns: usize, paint: StyleMo
         0 => vec![paint.style(TextRole::Quiet, if_empty)],
         _ => table.render(columns, paint),
     }
+}
+
+fn all_carriers(found: &ListedCarriers, columns: usize, paint: StyleMode) -> Vec<String> {
+    let none = "no span is named here; \\carriers app::*::http_request has such spans begin a request";
+    render_list(&lists::carriers(found), none, columns, paint)
+}
+
+/// Names carriers, and waits a moment for agents to say that they hold.
+async fn name_carriers(
+    connection: &FrontendConnection,
+    globs: &[CarrierGlob],
+    columns: usize,
+    paint: StyleMode,
+) -> Result<Vec<String>, CliError> {
+    let before = connection.set_carriers(globs).await?;
+
+    let until = Instant::now() + CARRIERS_TIMEOUT;
+    let mut found = connection.carriers().await?;
+    while !found.hold_everywhere() && Instant::now() < until {
+        tokio::time::sleep(CARRIERS_PAUSE).await;
+        found = connection.carriers().await?;
+    }
+
+    let mut lines = all_carriers(&found, columns, paint);
+    if !before.is_empty() {
+        let before = format!("before: {}", before.join(", "));
+        lines.extend(wrap(&before, columns).iter().map(|line| paint.style(TextRole::Quiet, line)));
+    }
+    Ok(lines)
 }
 
 async fn all_tracepoints(

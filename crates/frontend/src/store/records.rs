@@ -5,8 +5,8 @@
 use pivot_protocol::wire;
 use std::collections::HashMap;
 
-/// What the frontend itself must not forget: numbers that only rise.
-#[derive(Clone, Copy, PartialEq, prost::Message)]
+/// What the frontend itself must not forget: numbers that only rise, and what it was told.
+#[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct FrontendRecord {
     /// Tells this frontend's queries from those of other frontends.
     #[prost(uint32, tag = "1")]
@@ -23,6 +23,9 @@ pub(crate) struct FrontendRecord {
     /// The number of the newest commit.
     #[prost(uint64, tag = "5")]
     pub(crate) batch: u64,
+    /// Globs over the names of spans that carry a request.
+    #[prost(string, repeated, tag = "6")]
+    pub(crate) carriers: Vec<String>,
 }
 
 /// Who an agent is, and what it exports.

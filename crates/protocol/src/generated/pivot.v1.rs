@@ -654,6 +654,10 @@ pub struct WantedChange {
     /// weaves nothing new and asks for the whole set.
     #[prost(fixed64, tag = "8")]
     pub digest: u64,
+    /// All globs over `target::name`: spans of `tracing` that carry a request in all processes, beside those that a process
+    /// names itself. Agents that do not know them name none in Woven.
+    #[prost(string, repeated, tag = "9")]
+    pub carriers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// All that is wanted of one query.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -696,6 +700,9 @@ pub struct Desired {
     /// What queries ask to take in each process; none for those that ask for nothing. Agents that do not know budgets ignore it.
     #[prost(message, repeated, tag = "6")]
     pub budgets: ::prost::alloc::vec::Vec<WantedBudget>,
+    /// As in WantedChange.
+    #[prost(string, repeated, tag = "7")]
+    pub carriers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// The length of the windows to report, of which those of all queries are multiples; 0 means a second.
     #[prost(int64, tag = "15")]
     pub window_ns: i64,
@@ -739,6 +746,18 @@ pub struct Woven {
     pub problems: ::prost::alloc::vec::Vec<Problem>,
     #[prost(message, repeated, tag = "3")]
     pub statuses: ::prost::alloc::vec::Vec<QueryStatus>,
+    /// The globs of Desired that hold.
+    #[prost(message, repeated, tag = "4")]
+    pub carriers: ::prost::alloc::vec::Vec<NamedCarrier>,
+}
+/// A glob over the names of spans that carry a request, as one process knows it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NamedCarrier {
+    #[prost(string, tag = "1")]
+    pub glob: ::prost::alloc::string::String,
+    /// The spans of the process that it matches, as `target::name`; few, and only those that were reached.
+    #[prost(string, repeated, tag = "2")]
+    pub spans: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// Whether and how a query runs in one process.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1962,6 +1981,40 @@ pub mod agent {
         }
     }
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetCarriersRequest {
+    /// Globs over `target::name`; none has no span carry a request but those that processes name themselves.
+    #[prost(string, repeated, tag = "1")]
+    pub globs: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetCarriersResponse {
+    /// The globs that held before.
+    #[prost(string, repeated, tag = "1")]
+    pub before: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListCarriersRequest {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListCarriersResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub carriers: ::prost::alloc::vec::Vec<Carrier>,
+    /// Connected agents.
+    #[prost(uint32, tag = "2")]
+    pub agents: u32,
+}
+/// A glob over the names of spans that carry a request.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Carrier {
+    #[prost(string, tag = "1")]
+    pub glob: ::prost::alloc::string::String,
+    /// Connected agents that have said that it holds.
+    #[prost(uint32, tag = "2")]
+    pub agents: u32,
+    /// The spans that it matches in any of them, as `target::name`; few.
+    #[prost(string, repeated, tag = "3")]
+    pub spans: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListTracepointsRequest {}
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -2391,6 +2444,56 @@ pub mod frontend_client {
                 .insert(GrpcMethod::new("pivot.v1.Frontend", "ListTracepoints"));
             self.inner.unary(req, path, codec).await
         }
+        /// Names spans that carry a request in all processes, in the place of those named before.
+        pub async fn set_carriers(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SetCarriersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetCarriersResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pivot.v1.Frontend/SetCarriers",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("pivot.v1.Frontend", "SetCarriers"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists the spans that are named so.
+        pub async fn list_carriers(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListCarriersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListCarriersResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pivot.v1.Frontend/ListCarriers",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("pivot.v1.Frontend", "ListCarriers"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Streams the result frames of one query: first the kept ones after `after_sequence`, then each as it
         /// comes. Ends after the last frame of a query that is uninstalled.
         pub async fn results(
@@ -2471,6 +2574,22 @@ pub mod frontend_server {
             request: tonic::Request<super::ListTracepointsRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ListTracepointsResponse>,
+            tonic::Status,
+        >;
+        /// Names spans that carry a request in all processes, in the place of those named before.
+        async fn set_carriers(
+            &self,
+            request: tonic::Request<super::SetCarriersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetCarriersResponse>,
+            tonic::Status,
+        >;
+        /// Lists the spans that are named so.
+        async fn list_carriers(
+            &self,
+            request: tonic::Request<super::ListCarriersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListCarriersResponse>,
             tonic::Status,
         >;
         /// Server streaming response type for the Results method.
@@ -2813,6 +2932,96 @@ pub mod frontend_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListTracepointsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pivot.v1.Frontend/SetCarriers" => {
+                    #[allow(non_camel_case_types)]
+                    struct SetCarriersSvc<T: Frontend>(pub Arc<T>);
+                    impl<
+                        T: Frontend,
+                    > tonic::server::UnaryService<super::SetCarriersRequest>
+                    for SetCarriersSvc<T> {
+                        type Response = super::SetCarriersResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SetCarriersRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Frontend>::set_carriers(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SetCarriersSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pivot.v1.Frontend/ListCarriers" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListCarriersSvc<T: Frontend>(pub Arc<T>);
+                    impl<
+                        T: Frontend,
+                    > tonic::server::UnaryService<super::ListCarriersRequest>
+                    for ListCarriersSvc<T> {
+                        type Response = super::ListCarriersResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListCarriersRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Frontend>::list_carriers(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListCarriersSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -251,8 +251,11 @@ fn query_remarks(query: &ListedQuery) -> Vec<(TextRole, String)> {
     // Empty if nothing is missing, or to be known.
     remarks.push((TextRole::Warning, missing(query.loss)));
     remarks.push((TextRole::Normal, FrameCompleteness { loss: query.loss, ..Default::default() }.notes()));
-    for notice in outside_notices(&query.loss, &query.outside) {
-        remarks.push((TextRole::Warning, notice));
+    let notices = outside_notices(&query.loss, &query.outside);
+    if !notices.is_empty() {
+        remarks.extend(notices.into_iter().map(|notice| (TextRole::Warning, notice)));
+        let help = "\\carriers has a span begin a request; pivot::spawn and pivot::Traced take one along";
+        remarks.push((TextRole::Quiet, help.to_owned()));
     }
     if query.packed == 0 && query.loss.outside_request > 0 {
         let text =
