@@ -13,7 +13,7 @@
 //! ```
 //!
 //! `PIVOT_LOAD_TRACEPOINTS`, `PIVOT_LOAD_GROUPS` and `PIVOT_LOAD_SECONDS` change what each agent has and reports, and
-//! for how long. `PIVOT_LOAD_SERVER` measures another binary than that of the sources, say an older one.
+//! for how long. `PIVOT_LOAD_SERVER` measures another binary than that of the sources.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod agent;
@@ -26,7 +26,7 @@ use frame_times::FrameTimes;
 use pivot_protocol::wire::{self, frontend_client::FrontendClient};
 use pivot_tests::number_setting;
 use progress::LoadProgress;
-use server::ServerProcess;
+use server::MeasuredServer;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tonic::transport::Channel;
@@ -93,7 +93,7 @@ fn many_agents() {
 }
 
 async fn measure(agents: usize, plan: AgentPlan, length: Duration) -> LoadFigures {
-    let server = ServerProcess::start();
+    let server = MeasuredServer::start();
     let progress = Arc::new(LoadProgress::new(agents));
     let begun = Instant::now();
     let tasks = connect_all(&server, agents, plan, &progress).await;
@@ -118,7 +118,7 @@ async fn measure(agents: usize, plan: AgentPlan, length: Duration) -> LoadFigure
 
 /// Begins to connect all agents, few at a time.
 async fn connect_all(
-    server: &ServerProcess,
+    server: &MeasuredServer,
     agents: usize,
     plan: AgentPlan,
     progress: &Arc<LoadProgress>,

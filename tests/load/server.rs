@@ -5,30 +5,35 @@ use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+use tempfile::TempDir;
 
 /// Ticks of the kernel's clock in a second, as `/proc` counts them.
 const TICKS: u64 = 100;
 
 /// A running `pivot server`; ended when dropped.
 #[derive(Debug)]
-pub(crate) struct ServerProcess {
+pub(crate) struct MeasuredServer {
     child: Child,
     url: String,
+    /// Where it keeps its state; removed with the server.
+    _data: TempDir,
 }
 
-impl ServerProcess {
+impl MeasuredServer {
     /// Starts a server at a free port.
-    pub(crate) fn start() -> ServerProcess {
+    pub(crate) fn start() -> MeasuredServer {
         let binary = std::env::var("PIVOT_LOAD_SERVER").map(PathBuf::from);
         let mut command = Command::new(binary.unwrap_or_else(|_| pivot_binary()));
-        command.args(["server", "--listen", "127.0.0.1:0"]).stdin(Stdio::null()).stdout(Stdio::piped());
+        let data = tempfile::tempdir().unwrap();
+        command.args(["server", "--listen", "127.0.0.1:0", "--data"]).arg(data.path());
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
 
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let url = line.split([' ', ',']).find(|word| word.starts_with("http://"));
         let url = url.unwrap_or_else(|| panic!("no address in {line:?}")).to_owned();
-        ServerProcess { child, url }
+        MeasuredServer { child, url, _data: data }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -52,7 +57,7 @@ impl ServerProcess {
     }
 }
 
-impl Drop for ServerProcess {
+impl Drop for MeasuredServer {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
