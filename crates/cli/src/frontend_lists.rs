@@ -30,8 +30,6 @@ pub(crate) struct ListedQuery {
     pub(crate) readers: u32,
     /// The agents that have said how the query stands with them.
     pub(crate) agents: Vec<QueryOnAgent>,
-    /// The length of the time that the recent costs of its agents are about.
-    pub(crate) recent_ns: i64,
     /// The budget that it asks for with `WITHIN`; empty if it asks for nothing.
     pub(crate) asked: QueryBudget,
     /// Peers whose replies lost its tuples on the way.
@@ -63,8 +61,10 @@ pub(crate) struct QueryOnAgent {
     pub(crate) detail: String,
     /// The part of what the query asks for that the agent grants; `None` if the agent is too old to know budgets.
     pub(crate) granted: Option<QueryBudget>,
-    /// Its cost in the last `recent_ns` of the query.
+    /// Its cost in the last ten seconds, as far as the query was woven then.
     pub(crate) recent: QueryCost,
+    /// The time that the recent cost is about.
+    pub(crate) recent_ns: i64,
     /// Losses since install.
     pub(crate) loss: LossCounts,
     /// Groups in the newest report.
@@ -159,6 +159,9 @@ impl ListedQuery {
             message: problem.message,
         });
 
+        let recent_ns = found.recent_ns;
+        let agents = found.agents.into_iter().map(|agent| QueryOnAgent::from_wire(agent, recent_ns));
+
         ListedQuery {
             number: found.number,
             name: found.name,
@@ -171,8 +174,7 @@ impl ListedQuery {
             groups: found.groups,
             loss: from_wire::loss(found.loss),
             readers: found.readers,
-            agents: found.agents.into_iter().map(QueryOnAgent::from_wire).collect(),
-            recent_ns: found.recent_ns,
+            agents: agents.collect(),
             asked: found.asked.as_ref().map(from_wire::query_budget).unwrap_or_default(),
             unreturned_from: found.unreturned_from,
             held_back_for: found.held_back_for,
@@ -200,8 +202,10 @@ impl ListedCarriers {
 }
 
 impl QueryOnAgent {
-    fn from_wire(found: wire::AgentStatus) -> QueryOnAgent {
+    /// Converts a message of a query whose recent costs are about this time, if the message does not say its own.
+    fn from_wire(found: wire::AgentStatus, recent_ns: i64) -> QueryOnAgent {
         let status = found.status.and_then(|status| from_wire::query_status(status).ok());
+
         QueryOnAgent {
             agent: found.agent,
             state: status.as_ref().map(|status| status.state),
@@ -209,6 +213,7 @@ impl QueryOnAgent {
             detail: status.as_ref().map(|status| status.detail.clone()).unwrap_or_default(),
             ruled_out: status.map(|status| status.ruled_out).unwrap_or_default(),
             recent: from_wire::cost(found.recent),
+            recent_ns: if found.recent_ns > 0 { found.recent_ns } else { recent_ns },
             loss: from_wire::loss(found.loss),
             groups: found.groups,
         }

@@ -38,6 +38,8 @@ pub(crate) struct DecodedQueryReport {
     /// Where the events ran that had no request.
     pub(crate) outside: OutsidePlaces,
     pub(crate) cost: QueryCost,
+    /// When the report was cut, by the clock of the process.
+    pub(crate) cut_ns: i64,
     /// When the query was woven in the process, if the report says so.
     pub(crate) woven: Option<WovenTime>,
     /// Tags of calls whose replies left the process with new tuples of the query.

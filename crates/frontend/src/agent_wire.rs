@@ -34,6 +34,9 @@ pub(crate) fn exports(catalogue: Vec<wire::Exports>) -> AnnouncedExports {
 
 /// Decodes a report. Parts that name no query are left out; groups that cannot be read are marked as such.
 pub(crate) fn agent_report(report: wire::Report) -> AgentReport {
+    // Of an agent that does not say it, rows are known up to the end of the window.
+    let cut_ns = if report.cut_ns > 0 { report.cut_ns } else { report.window_end_ns };
+
     AgentReport {
         sequence: report.sequence,
         window: TimeRange { start_ns: report.window_start_ns, end_ns: report.window_end_ns },
@@ -42,13 +45,13 @@ pub(crate) fn agent_report(report: wire::Report) -> AgentReport {
         withheld: report.held_back.into_iter().map(from_wire::withheld_messages).collect(),
         peers: report.peers.into_iter().map(from_wire::peer_replies).collect(),
         bare: report.bare.into_iter().map(|bare| (bare.tag, bare.peer)).collect(),
-        parts: report.parts.into_iter().filter_map(report_part).collect(),
+        parts: report.parts.into_iter().filter_map(|part| report_part(part, cut_ns)).collect(),
     }
 }
 
-fn report_part(part: wire::Part) -> Option<DecodedQueryReport> {
+fn report_part(part: wire::Part, cut_ns: i64) -> Option<DecodedQueryReport> {
     let query = from_wire::query_id(part.query).ok()?;
-    Some(DecodedQueryReport { query, ..stored_part(part) })
+    Some(DecodedQueryReport { query, cut_ns, ..stored_part(part) })
 }
 
 /// Decodes a part whose query is known from elsewhere.
@@ -60,6 +63,7 @@ pub(crate) fn stored_part(part: wire::Part) -> DecodedQueryReport {
         loss: LossCounts { undecided: part.undecided, ..from_wire::loss(part.loss) },
         outside: from_wire::outside_places(part.outside),
         cost: from_wire::cost(part.cost),
+        cut_ns: 0,
         woven: part.woven.map(from_wire::woven_time),
         left: part.left.into_iter().take(MAX_TAGS).collect(),
     }
@@ -79,19 +83,15 @@ fn groups(bytes: &[u8]) -> Result<Option<Groups>, ProtocolError> {
 /// Decodes what an agent has woven. What is said of no query, or in words of
 /// a later version, is left out.
 pub(crate) fn woven_notice(woven: wire::Woven) -> WovenNotice {
+    let problems = woven.problems.into_iter().filter_map(|problem| from_wire::weave_problem(problem).ok());
+    let statuses = woven.statuses.into_iter().filter_map(|status| from_wire::query_status(status).ok());
+    let carriers = woven.carriers.into_iter().filter_map(from_wire::named_carrier);
+
     WovenNotice {
         generation: woven.generation,
-        problems: woven
-            .problems
-            .into_iter()
-            .filter_map(|problem| from_wire::weave_problem(problem).ok())
-            .collect(),
-        statuses: woven
-            .statuses
-            .into_iter()
-            .filter_map(|status| from_wire::query_status(status).ok())
-            .collect(),
-        carriers: woven.carriers.into_iter().filter_map(from_wire::named_carrier).collect(),
+        problems: problems.collect(),
+        statuses: statuses.collect(),
+        carriers: carriers.collect(),
     }
 }
 

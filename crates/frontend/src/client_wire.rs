@@ -4,7 +4,7 @@ use crate::agent_registry::{AgentCoverage, AgentRegistry};
 use crate::agent_report::AgentLosses;
 use crate::agent_session::{AgentPresence, AgentSession};
 use crate::column_role::ColumnRole;
-use crate::cost_ledger::{AgentCost, recent_ns};
+use crate::cost_ledger::AgentCost;
 use crate::estimate::SampledMeaning;
 use crate::installed_query::InstalledQuery;
 use crate::kept_frames::{ComputedFrame, FrameSelection, ResultWithTable};
@@ -169,9 +169,10 @@ fn completeness(computed: ResultWithTable<'_>, coverage: AgentCoverage) -> wire:
 }
 
 /// Encodes a query as it is listed.
-pub(crate) fn query(query: &InstalledQuery, registry: &AgentRegistry, now_ns: i64) -> wire::Query {
+pub(crate) fn query(query: &InstalledQuery, registry: &AgentRegistry) -> wire::Query {
     let definition = &query.definition;
     let cumulative = query.cumulative();
+    let agents = agent_statuses(query, registry);
 
     wire::Query {
         number: definition.id.number,
@@ -186,8 +187,8 @@ pub(crate) fn query(query: &InstalledQuery, registry: &AgentRegistry, now_ns: i6
         loss: Some(to_wire::loss(&cumulative.loss)),
         readers: query.readers,
         cost: Some(to_wire::cost(&query.costs.total)),
-        agents: agent_statuses(query, registry, now_ns),
-        recent_ns: recent_ns(definition.installed_ns, now_ns),
+        recent_ns: agents.iter().map(|agent| agent.recent_ns).max().unwrap_or_default(),
+        agents,
         asked: asked_budget(definition.program.settings.budget),
         unreturned_from: query.unreturned.peers().into_iter().map(str::to_owned).collect(),
         held_back_for: if cumulative.loss.held_back > 0 { held_back_hosts(registry) } else { Vec::new() },
@@ -241,7 +242,7 @@ fn problems(id: QueryId, registry: &AgentRegistry) -> Vec<wire::AgentProblem> {
 }
 
 /// Returns how a query fares in each connected agent that has said so.
-fn agent_statuses(query: &InstalledQuery, registry: &AgentRegistry, now_ns: i64) -> Vec<wire::AgentStatus> {
+fn agent_statuses(query: &InstalledQuery, registry: &AgentRegistry) -> Vec<wire::AgentStatus> {
     let nothing = AgentCost::default();
     let mut statuses = Vec::new();
     for (incarnation, agent) in registry.iter().filter(|(_, agent)| agent.is_connected()) {
@@ -250,12 +251,14 @@ fn agent_statuses(query: &InstalledQuery, registry: &AgentRegistry, now_ns: i64)
         let found = agent.status_of(id);
         let Some(agent_status) = found else { continue };
         let agent_cost = query.costs.of_agent(incarnation).unwrap_or(&nothing);
+        let recent = query.recent_cost(incarnation, agent);
 
         statuses.push(wire::AgentStatus {
             agent: agent.name(),
             status: Some(to_wire::query_status(agent_status)),
             cost: Some(to_wire::cost(&agent_cost.total)),
-            recent: Some(to_wire::cost(&agent_cost.recent(now_ns))),
+            recent: Some(to_wire::cost(&recent.cost)),
+            recent_ns: recent.covered_ns,
             loss: Some(to_wire::loss(&agent_cost.loss)),
             groups: agent_cost.groups,
             other: agent_cost.other,

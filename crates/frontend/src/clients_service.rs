@@ -64,16 +64,20 @@ impl ClientsService {
         // The last frame has everything, so those before it are read and discarded.
         let reader = FrameStream::open(&self.shared, number, 0, FrameSelection::Newest);
         let mut reader = reader.ok_or_else(|| unknown(number))?;
-        let mut last = Vec::new();
+        let mut last = wire::Frame::default();
         while let Some(frame) = reader.next().await {
-            last = frame?.cumulative;
+            last = frame?;
         }
-        let rows = last.into_iter().map(|row| row.values.into_iter().map(from_wire::value).collect());
+        // Weaving takes its time, and an agent may come or go meanwhile.
+        let covered_ns = last.cumulative_completeness.unwrap_or_default().covered_ns;
+        let covered_ns = if covered_ns > 0 { covered_ns } else { length_ns };
+        let rows =
+            last.cumulative.into_iter().map(|row| row.values.into_iter().map(from_wire::value).collect());
         let rows: Result<Vec<Vec<_>>, ProtocolError> = rows.collect();
         let rows = rows.map_err(|wrong| Status::internal(wrong.to_string()))?;
 
         let measured = compiled.program.measured(fraction, measured.duration_ns);
-        let measurements = measured.explain_measured(&rows, length.as_secs_f64());
+        let measurements = measured.explain_measured(&rows, covered_ns as f64 / 1e9);
         Ok(format!("{}\n{measurements}", compiled.program.explain()))
     }
 }
@@ -131,8 +135,7 @@ impl Frontend for ClientsService {
 
     async fn list_queries(&self, _: Request<wire::ListQueriesRequest>) -> Reply<wire::ListQueriesResponse> {
         let state = self.shared.lock();
-        let now_ns = now_ns();
-        let queries = state.active().map(|query| client_wire::query(query, &state.registry, now_ns));
+        let queries = state.active().map(|query| client_wire::query(query, &state.registry));
         Ok(Response::new(wire::ListQueriesResponse { queries: queries.collect() }))
     }
 

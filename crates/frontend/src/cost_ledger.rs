@@ -1,7 +1,8 @@
 //! The costs of one query: in all processes together, and in each since it was installed and of late.
 
+use crate::time_range::TimeRange;
 use crate::window_groups::WindowGroups;
-use pivot_advice::{LossCounts, QueryCost};
+use pivot_advice::{LossCounts, QueryCost, WovenTime};
 use std::collections::{BTreeMap, VecDeque};
 
 /// How far back the recent costs of a process go.
@@ -28,27 +29,43 @@ pub(crate) struct AgentCost {
     /// Rows for whose groups there was no room, since install.
     pub(crate) other: u64,
     /// The reports of the last [`RECENT_NS`], the oldest first.
-    recent: VecDeque<RecentCost>,
+    recent: VecDeque<ReportedCost>,
 }
 
 /// The cost that one report told of.
 #[derive(Debug, Clone, Copy)]
-struct RecentCost {
-    at_ns: i64,
+struct ReportedCost {
+    /// From the begin of its window until it was cut, by the clock of the process.
+    time: TimeRange,
     cost: QueryCost,
 }
 
-impl RecentCost {
-    fn is_recent(&self, now_ns: i64) -> bool {
-        now_ns.saturating_sub(self.at_ns) < RECENT_NS
+impl ReportedCost {
+    /// Returns whether it is among the recent ones when the newest report was cut at `until_ns`.
+    fn is_recent(&self, until_ns: i64) -> bool {
+        until_ns.saturating_sub(self.time.end_ns) < RECENT_NS
     }
 }
 
+/// What a query has cost a process of late, and in how much time.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RecentCost {
+    pub(crate) cost: QueryCost,
+    /// The part of the last [`RECENT_NS`] in which the query was woven in the process, as far as it has reported.
+    pub(crate) covered_ns: i64,
+}
+
 impl CostLedger {
-    /// Adds what a report of a process says of the query.
-    pub(crate) fn charge(&mut self, incarnation: u64, cost: QueryCost, groups: &WindowGroups, now_ns: i64) {
+    /// Adds what a report of a process says of the query, which is about this time by the clock of the process.
+    pub(crate) fn charge(
+        &mut self,
+        incarnation: u64,
+        cost: QueryCost,
+        groups: &WindowGroups,
+        time: TimeRange,
+    ) {
         self.total.merge(&cost);
-        self.agents.entry(incarnation).or_default().charge(cost, groups, now_ns);
+        self.agents.entry(incarnation).or_default().charge(cost, groups, time);
     }
 
     /// Returns the costs in one process, or `None` if it has reported nothing of the query.
@@ -65,7 +82,7 @@ impl CostLedger {
 }
 
 impl AgentCost {
-    fn charge(&mut self, cost: QueryCost, groups: &WindowGroups, now_ns: i64) {
+    fn charge(&mut self, cost: QueryCost, groups: &WindowGroups, time: TimeRange) {
         self.total.merge(&cost);
         self.loss.merge(&groups.loss);
         if groups.emitted > 0 {
@@ -73,26 +90,29 @@ impl AgentCost {
         }
         self.other = self.other.saturating_add(groups.rows_in_other());
 
-        self.recent.push_back(RecentCost { at_ns: now_ns, cost });
-        while self.recent.front().is_some_and(|oldest| !oldest.is_recent(now_ns)) {
+        self.recent.push_back(ReportedCost { time, cost });
+        while self.recent.front().is_some_and(|oldest| !oldest.is_recent(time.end_ns)) {
             self.recent.pop_front();
         }
     }
 
-    /// Returns what the query has cost the process of late.
-    pub(crate) fn recent(&self, now_ns: i64) -> QueryCost {
-        let mut sum = QueryCost::default();
-        for report in self.recent.iter().filter(|report| report.is_recent(now_ns)) {
-            sum.merge(&report.cost);
+    /// Returns what the query has cost the process of late, if its newest report was cut at `until_ns`, by its own clock,
+    /// and the query was woven in this time.
+    pub(crate) fn recent(&self, woven: Option<WovenTime>, until_ns: i64) -> RecentCost {
+        let mut recent = RecentCost::default();
+        // A report after an outage is about more than the last seconds.
+        let mut begin_ns = until_ns.saturating_sub(RECENT_NS);
+        for report in self.recent.iter().filter(|report| report.is_recent(until_ns)) {
+            recent.cost.merge(&report.cost);
+            begin_ns = begin_ns.min(report.time.start_ns);
         }
-        sum
-    }
-}
 
-/// Returns the length of the time that recent costs are about, for a query installed at a time: shorter
-/// than [`RECENT_NS`] for a query that is younger.
-pub(crate) fn recent_ns(installed_ns: i64, now_ns: i64) -> i64 {
-    now_ns.saturating_sub(installed_ns).clamp(1, RECENT_NS)
+        if let Some(WovenTime { since_ns, until_ns: unwoven_ns }) = woven {
+            let end_ns = unwoven_ns.unwrap_or(until_ns).min(until_ns);
+            recent.covered_ns = end_ns.saturating_sub(begin_ns.max(since_ns)).max(0);
+        }
+        recent
+    }
 }
 
 #[cfg(test)]
@@ -100,15 +120,48 @@ mod tests {
     use super::*;
     use pivot_advice::Groups;
 
+    const SECOND: i64 = 1_000_000_000;
+
+    fn range(start_ns: i64, end_ns: i64) -> TimeRange {
+        TimeRange { start_ns, end_ns }
+    }
+
+    fn charge(account: &mut AgentCost, time: TimeRange) {
+        let cost = QueryCost { events: 5, busy_ns: 100, longest_ns: 0, packed: 1, packed_bytes: 20 };
+        account.charge(cost, &WindowGroups::new(&Groups::new(0, &[])), time);
+    }
+
+    /// Returns how many events there were of late, and in how many milliseconds, of a query that is woven since then.
+    fn recent(account: &AgentCost, since_ns: i64, until_ns: i64) -> (u64, i64) {
+        let found = account.recent(Some(WovenTime { since_ns, until_ns: None }), until_ns);
+        (found.cost.events, found.covered_ns / 1_000_000)
+    }
+
     #[test]
     fn the_last_seconds_forget_and_the_total_does_not() {
-        let second = 1_000_000_000;
         let mut account = AgentCost::default();
-        let cost = QueryCost { events: 5, busy_ns: 100, longest_ns: 0, packed: 1, packed_bytes: 20 };
-        (0..30).for_each(|i| account.charge(cost, &WindowGroups::new(&Groups::new(0, &[])), i * second));
-        assert_eq!((account.total.events, account.recent(29 * second).events), (150, 50));
-        assert_eq!(account.recent(35 * second).packed_bytes, 80);
-        assert_eq!((recent_ns(0, 3 * second), recent_ns(0, 60 * second)), (3 * second, RECENT_NS));
-        assert!(account.recent.len() <= 10);
+        (0..30).for_each(|i| charge(&mut account, range(i * SECOND, (i + 1) * SECOND)));
+        assert_eq!((account.total.events, account.recent.len()), (150, 10));
+        assert_eq!(recent(&account, 0, 30 * SECOND), (50, 10_000));
+        // The process was idle since.
+        assert_eq!(recent(&account, 0, 36 * SECOND), (20, 10_000));
+    }
+
+    #[test]
+    fn the_time_is_that_in_which_the_query_was_woven_and_reported() {
+        let mut account = AgentCost::default();
+        let since_ns = 7 * SECOND + SECOND * 6 / 10;
+        charge(&mut account, range(7 * SECOND, 8 * SECOND));
+        charge(&mut account, range(8 * SECOND, 9 * SECOND));
+        assert_eq!(recent(&account, since_ns, 9 * SECOND), (10, 1_400));
+        let ended = WovenTime { since_ns, until_ns: Some(8 * SECOND) };
+        assert_eq!(account.recent(Some(ended), 9 * SECOND).covered_ns, SECOND * 4 / 10);
+        assert_eq!(account.recent(None, 9 * SECOND).covered_ns, 0);
+
+        // What was gathered while the frontend was away comes at once, and is of all that time.
+        let mut account = AgentCost::default();
+        charge(&mut account, range(0, 60 * SECOND));
+        charge(&mut account, range(60 * SECOND, 61 * SECOND));
+        assert_eq!(recent(&account, 0, 61 * SECOND), (10, 61_000));
     }
 }

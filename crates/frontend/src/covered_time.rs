@@ -92,6 +92,11 @@ impl CoveredTime {
         CoveredTime { agents: agents.collect(), ..CoveredTime::default() }
     }
 
+    /// Returns when an agent answered the query, as far as it has said.
+    pub(crate) fn woven(&self, incarnation: u64) -> Option<WovenTime> {
+        self.agents.get(&incarnation).map(|agent| agent.woven)
+    }
+
     /// Returns whether an agent answers the query, as far as it has said.
     pub(crate) fn is_open(&self, incarnation: u64) -> bool {
         self.agents.get(&incarnation).is_some_and(|agent| agent.woven.until_ns.is_none())

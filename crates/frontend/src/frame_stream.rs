@@ -173,12 +173,13 @@ mod tests {
             emitted: 1,
             loss: LossCounts::default(),
             outside: Default::default(),
+            cut_ns: 1,
             cost: QueryCost::default(),
             left: vec![],
             woven: None,
             groups: None,
         };
-        found.merge_report(1, window, groups, &part, 1);
+        found.merge_report(1, window, groups, &part);
         state.tick(i64::MAX);
     }
 

@@ -7,8 +7,9 @@
 
 use crate::agent_registry::{AgentCoverage, AgentRegistry, AllAgentsReported};
 use crate::agent_report::DecodedQueryReport;
+use crate::agent_session::AgentSession;
 use crate::compilation::CompiledQuery;
-use crate::cost_ledger::CostLedger;
+use crate::cost_ledger::{CostLedger, RecentCost};
 use crate::covered_time::RangeCoverage;
 use crate::kept_frames::{Frame, KeptFrames, ResultOnDemand, ResultScope};
 use crate::query_definition::{QueryDefinition, QueryRemoval, QueryTick};
@@ -193,12 +194,12 @@ impl InstalledQuery {
         window: TimeRange,
         mut groups: WindowGroups,
         part: &DecodedQueryReport,
-        now_ns: i64,
     ) {
         if self.unreturned.any() {
             groups.loss.settle_undecided();
         }
-        self.costs.charge(incarnation, part.cost, &groups, now_ns);
+        let time = TimeRange { start_ns: window.start_ns, end_ns: part.cut_ns };
+        self.costs.charge(incarnation, part.cost, &groups, time);
         if self.finished_ns.is_some() {
             return;
         }
@@ -210,6 +211,12 @@ impl InstalledQuery {
             return;
         }
         self.windows.stage(window, groups);
+    }
+
+    /// Returns what it has cost an agent of late.
+    pub(crate) fn recent_cost(&self, incarnation: u64, agent: &AgentSession) -> RecentCost {
+        let Some(cost) = self.costs.of_agent(incarnation) else { return RecentCost::default() };
+        cost.recent(self.windows.covered.woven(incarnation), agent.cut_ns)
     }
 
     fn every_ns(&self) -> i64 {

@@ -373,6 +373,7 @@ mod tests {
             emitted: 1,
             loss: LossCounts::default(),
             outside: Default::default(),
+            cut_ns: 1,
             left: vec![],
             cost: QueryCost::default(),
             woven: None,

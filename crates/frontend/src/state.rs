@@ -274,7 +274,7 @@ impl FrontendState {
         if check == SequenceCheck::Next {
             agent.note_report(&report);
             for part in &report.parts {
-                self.merge_part(connection.incarnation, report.window, part, now_ns);
+                self.merge_part(connection.incarnation, report.window, part);
             }
             self.find_unreturned(&report.bare, report.window);
         }
@@ -282,12 +282,12 @@ impl FrontendState {
     }
 
     /// Merges one query's part of a report, and charges the query with what it cost.
-    fn merge_part(&mut self, incarnation: u64, window: TimeRange, part: &DecodedQueryReport, now_ns: i64) {
+    fn merge_part(&mut self, incarnation: u64, window: TimeRange, part: &DecodedQueryReport) {
         // Agents may still report queries that are gone, or those of another frontend.
         let Some(query) = self.queries.of_id_mut(part.query) else { return };
 
         let groups = WindowGroups::from_report(&query.cumulative().groups, part);
-        query.merge_report(incarnation, window, groups, part, now_ns);
+        query.merge_report(incarnation, window, groups, part);
         query.match_left(&part.left, &self.bare_replies, window);
     }
 

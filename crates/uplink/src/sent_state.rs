@@ -82,6 +82,7 @@ impl SentState {
         carriers: Vec<NamedCarrier>,
     ) {
         let Some(generation) = self.generation else { return };
+
         connection.send(from_agent::Kind::Woven(wire::Woven {
             generation,
             problems: self.problems.iter().map(to_wire::weave_problem).collect(),

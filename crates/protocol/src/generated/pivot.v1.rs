@@ -1835,7 +1835,7 @@ pub struct Query {
     /// Its status in each connected process that has reported one.
     #[prost(message, repeated, tag = "13")]
     pub agents: ::prost::alloc::vec::Vec<AgentStatus>,
-    /// The length of the time that `recent` of its agents is about, in nanoseconds.
+    /// The longest time that `recent` of one of its agents is about, in nanoseconds.
     #[prost(int64, tag = "14")]
     pub recent_ns: i64,
     /// What it asks for with WITHIN; absent if it asks for nothing.
@@ -1861,7 +1861,7 @@ pub struct AgentStatus {
     /// Since install.
     #[prost(message, optional, tag = "3")]
     pub cost: ::core::option::Option<Cost>,
-    /// In the last `recent_ns` of the query.
+    /// In the last ten seconds, as far as the query was woven then.
     #[prost(message, optional, tag = "4")]
     pub recent: ::core::option::Option<Cost>,
     /// Since install.
@@ -1873,6 +1873,9 @@ pub struct AgentStatus {
     /// Rows for whose groups there was no room, since install.
     #[prost(uint64, tag = "7")]
     pub other: u64,
+    /// The time that `recent` is about, in nanoseconds: what it is divided by for figures a second.
+    #[prost(int64, tag = "8")]
+    pub recent_ns: i64,
 }
 /// Why a query is not woven at a tracepoint of an agent.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -21,36 +21,46 @@ use std::collections::BTreeMap;
 /// From this width on, texts stand in a column of their own, and else in a line below the figures.
 const WIDE_COLUMNS: usize = 140;
 
-/// A cost and the time in which it arose.
+/// What a query costs in a second, in one process or in all together.
+#[derive(Debug, Default)]
 struct CostRates {
-    cost: QueryCost,
-    seconds: f64,
+    events: f64,
+    busy_ns: f64,
+    packed_bytes: f64,
 }
 
 impl CostRates {
-    fn per_second(&self, number: u64) -> f64 {
-        number as f64 / self.seconds
+    /// Returns the rates in one process, in the time in which the query was woven there.
+    fn of_agent(agent: &QueryOnAgent) -> CostRates {
+        let QueryCost { events, busy_ns, packed_bytes, .. } = agent.recent;
+        let seconds = agent.recent_ns.max(1) as f64 / 1e9;
+        CostRates {
+            events: events as f64 / seconds,
+            busy_ns: busy_ns as f64 / seconds,
+            packed_bytes: packed_bytes as f64 / seconds,
+        }
+    }
+
+    /// Adds the rates in another process.
+    fn add(&mut self, other: &CostRates) {
+        self.events += other.events;
+        self.busy_ns += other.busy_ns;
+        self.packed_bytes += other.packed_bytes;
     }
 
     /// Returns events a second, time for each event, share of a core, and bytes packed a second.
     fn cells(&self) -> [TableCell; 4] {
-        let QueryCost { events, busy_ns, packed_bytes, .. } = self.cost;
         // Agents time only some events, so a few events may have taken no time at all.
-        let time_per_event = match busy_ns.checked_div(events) {
-            Some(ns) if ns > 0 => duration(i64::try_from(ns).unwrap_or(i64::MAX)),
+        let time_per_event = match self.busy_ns / self.events {
+            ns if ns >= 1.0 => duration(ns as i64),
             _ => "-".to_owned(),
         };
-        let packed = match packed_bytes {
-            0 => TableCell::quiet("-"),
-            packed_bytes => bytes(self.per_second(packed_bytes)).into(),
+        let packed = match self.packed_bytes {
+            0.0 => TableCell::quiet("-"),
+            packed_bytes => bytes(packed_bytes).into(),
         };
 
-        [
-            rate(self.per_second(events)).into(),
-            time_per_event.into(),
-            percent(self.per_second(busy_ns) / 1e9).into(),
-            packed,
-        ]
+        [rate(self.events).into(), time_per_event.into(), percent(self.busy_ns / 1e9).into(), packed]
     }
 }
 
@@ -125,20 +135,15 @@ fn one_line(text: &str) -> String {
 
 /// Returns number, name, worst state, cost in all processes together, groups and losses.
 fn query_figures(query: &ListedQuery) -> Vec<TableCell> {
-    let mut cost = QueryCost::default();
-    query.agents.iter().for_each(|agent| cost.merge(&agent.recent));
+    let mut rates = CostRates::default();
+    query.agents.iter().for_each(|agent| rates.add(&CostRates::of_agent(agent)));
 
     let name = if query.name.is_empty() { TableCell::quiet("-") } else { escaped(&query.name).into() };
     let mut row = vec![query.number.to_string().into(), name, worst_state(query)];
-    row.extend(CostRates { cost, seconds: recent_seconds(query) }.cells());
+    row.extend(rates.cells());
     row.push(grouped(&query.groups.to_string()).into());
     row.push(lost(&query.loss));
     row
-}
-
-/// Returns the length of the time that the recent costs are about.
-fn recent_seconds(query: &ListedQuery) -> f64 {
-    query.recent_ns.max(1) as f64 / 1e9
 }
 
 /// Returns how bad a state is, from 0. An agent without any of the tracepoints says nothing about the query.
@@ -328,7 +333,7 @@ fn agent_lines(query: &ListedQuery, columns: usize, paint: StyleMode) -> Vec<Str
     let mut table = TextTable::with_headings(&headings);
     for agent in &agents {
         let state = agent.state;
-        let rates = CostRates { cost: agent.recent, seconds: recent_seconds(query) };
+        let rates = CostRates::of_agent(agent);
         // Where room is scarce, host and process tell agents apart well enough.
         let name = if is_wide { agent.agent.as_str() } else { without_pid(&agent.agent) };
 
@@ -389,6 +394,7 @@ mod tests {
             detail: detail.into(),
             granted: None,
             recent,
+            recent_ns: 10_000_000_000,
             loss,
             groups: 4,
             ruled_out: vec![],
@@ -412,7 +418,6 @@ mod tests {
             ],
             rows_emitted: 1_234,
             groups: 4,
-            recent_ns: 10_000_000_000,
             loss: LossCounts { throttled: 4_000, ..Default::default() },
             ..Default::default()
         }
@@ -431,6 +436,16 @@ mod tests {
         assert_eq!(wide.len(), 3, "{wide:#?}");
         assert!(wide[2].contains("FROM incr IN DataNode"), "{wide:#?}");
         assert!(narrow.iter().all(|line| width(line) <= 80) && wide.iter().all(|line| width(line) <= 160));
+    }
+
+    #[test]
+    fn rates_are_of_the_time_in_which_the_query_was_woven_in_each_process() {
+        let mut query = query();
+        query.agents[1].recent_ns = 1_000_000_000;
+        let lines = all_queries(&[query.clone()], 80, StyleMode::Plain);
+        assert!(lines[2].contains("  108,000  350 ns  3.78 %"), "{lines:#?}");
+        let lines = one_query(&query, 80, StyleMode::Plain);
+        assert!(lines.iter().any(|line| line.contains("active       90,000  350 ns  3.15 %")), "{lines:#?}");
     }
 
     #[test]
