@@ -338,6 +338,7 @@ mod tests {
             result: window,
             cumulative: Some(part(3)),
         };
+
         let sequence = frames.push(frame, keep);
         frames.publish(sequence);
     }

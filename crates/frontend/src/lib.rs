@@ -40,7 +40,7 @@
 //!   `wanted_set`
 //! * catalogue: `announced_exports`, `known_exports`, `program_tracepoint`, `tracepoint_index`, `departed_agents`
 //! * queries: `state`, `compilation`, `convergence`, `query_definition`, `installed_query`, `installed_queries`, `restored_query`, `cost_ledger`
-//! * merging: `window_groups`, `windows`, `time_range`, `unreturned_replies`
+//! * merging: `window_groups`, `windows`, `incomplete_time`, `time_range`, `unreturned_replies`
 //! * what survives a restart: `store`
 //! * results: `kept_frames`, `select`, `finished_groups`, `estimate` (samples), `evaluated_rows`, `column_role`,
 //!   `unify_column`
@@ -69,6 +69,7 @@ mod finished_groups;
 mod frame_room;
 mod frame_stream;
 mod guarded_connection;
+mod incomplete_time;
 mod installed_queries;
 mod installed_query;
 mod kept_frames;

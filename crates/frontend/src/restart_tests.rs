@@ -176,6 +176,7 @@ impl Case {
                 self.store.commit(&changes).unwrap();
                 self.restart(directory);
             }
+
             2 => {
                 self.state.advance(self.now_ns);
                 self.restart(directory);

@@ -31,9 +31,10 @@
 use crate::agent_registry::{AgentCoverage, AgentRegistry, AllAgentsReported};
 use crate::agent_session::QueryTerm;
 use crate::covered_time::{CoveredTime, RangeCoverage};
+use crate::incomplete_time::{IncompleteRange, IncompleteTime};
 use crate::store::{
-    ChangedRows, FoldedTotal, ResultRecord, StateChanges, StoredQuery, StoredRowsKey, StoredWindow,
-    WindowRecord,
+    ChangedRows, FoldedTotal, IncompleteRangeRecord, ResultRecord, StateChanges, StoredQuery, StoredRowsKey,
+    StoredWindow, WindowRecord,
 };
 use crate::time_range::TimeRange;
 use crate::window_groups::WindowGroups;
@@ -193,8 +194,8 @@ pub(crate) struct QueryWindows {
     changed_forgotten: Vec<(i64, WindowRecord)>,
     /// The sum of all windows that were shown, and of what came for forgotten ones.
     cumulative: Arc<WindowGroups>,
-    /// How many windows were forgotten that some agent has not reported.
-    forgotten_incomplete: u64,
+    /// Forgotten windows that some agent has not reported.
+    forgotten_incomplete: IncompleteTime,
     /// When closed windows were last looked at for reports that have come since.
     rechecked_ns: i64,
     /// When which agent answered the query.
@@ -275,7 +276,7 @@ impl QueryWindows {
             stored_forgotten: Vec::new(),
             changed_forgotten: Vec::new(),
             cumulative: Arc::new(WindowGroups::new(shape)),
-            forgotten_incomplete: 0,
+            forgotten_incomplete: IncompleteTime::default(),
             rechecked_ns: i64::MIN,
             covered: CoveredTime::default(),
             first_start_ns: i64::MAX,
@@ -294,7 +295,7 @@ impl QueryWindows {
     /// Returns how many of the windows that were shown some agent has not reported until now.
     pub(crate) fn incomplete_windows(&self) -> u64 {
         let incomplete = self.windows.values().filter(|window| window.is_incomplete).count() as u64;
-        self.forgotten_incomplete.saturating_add(incomplete)
+        self.forgotten_incomplete.windows().saturating_add(incomplete)
     }
 
     /// Returns the time from the first window of the query to an end: from when the first agent answered it, though no
@@ -414,6 +415,9 @@ impl QueryWindows {
         let mut surplus = open.saturating_sub(MAX_OPEN);
         let mut due = Vec::new();
         let rechecks = self.is_recheck_due(rules, now_ns);
+        if rechecks && self.drop_complete(rules, registry) {
+            before_cumulative_changes();
+        }
 
         for (&start_ns, window) in &mut self.windows {
             let is_settled = window.is_closed() && !window.late;
@@ -494,7 +498,8 @@ impl QueryWindows {
     pub(crate) fn fill_record(&self, record: &mut ResultRecord) {
         record.first_start_ns = self.first_start_ns;
         record.forgotten_ns = self.forgotten_ns;
-        record.forgotten_incomplete = self.forgotten_incomplete;
+        let incomplete = self.forgotten_incomplete.ranges.iter();
+        record.forgotten_incomplete = incomplete.map(IncompleteRangeRecord::from).collect();
         record.reporting = self.coverage.reporting;
         record.expected = self.coverage.expected;
         record.next_unreported_ns = self.unreported.map(|unreported| unreported.next_start_ns);
@@ -511,7 +516,8 @@ impl QueryWindows {
         windows.cumulative = Arc::new(stored.cumulative(shape));
         windows.first_start_ns = record.first_start_ns;
         windows.forgotten_ns = record.forgotten_ns;
-        windows.forgotten_incomplete = record.forgotten_incomplete;
+        windows.forgotten_incomplete.ranges =
+            record.forgotten_incomplete.iter().map(IncompleteRange::from).collect();
         windows.coverage = AgentCoverage { reporting: record.reporting, expected: record.expected, lost: 0 };
         windows.covered = CoveredTime::restore(&stored.woven);
         if let (Some(unreported), Some(next_start_ns)) = (&mut windows.unreported, record.next_unreported_ns)
@@ -550,6 +556,14 @@ impl QueryWindows {
 
         shown.sort_by_key(|(sequence, _)| *sequence);
         shown
+    }
+
+    /// Drops forgotten windows from those that lack an agent if the agent has reported them since. Returns whether there
+    /// were any.
+    fn drop_complete(&mut self, rules: WindowCloseRules<'_>, registry: &AgentRegistry) -> bool {
+        self.forgotten_incomplete.drop_complete(|range| {
+            registry.coverage(rules.term, range, i64::MAX).agents_heard() == AllAgentsReported::All
+        })
     }
 
     /// Returns whether closed windows are to be looked at again now for reports that have come since.
@@ -600,7 +614,9 @@ impl QueryWindows {
         let surplus = closed.len().saturating_sub(MAX_CLOSED);
         for start_ns in &closed[..surplus] {
             let Some(forgotten) = self.windows.remove(start_ns) else { continue };
-            self.forgotten_incomplete += u64::from(forgotten.is_incomplete);
+            if forgotten.is_incomplete {
+                self.forgotten_incomplete.add(TimeRange { start_ns: *start_ns, end_ns: forgotten.end_ns });
+            }
             self.forgotten_ns = self.forgotten_ns.max(*start_ns);
             self.stored_forgotten.push(*start_ns);
             self.changed_forgotten.push((*start_ns, forgotten.record(true)));

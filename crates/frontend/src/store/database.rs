@@ -357,6 +357,7 @@ mod tests {
                 assert_eq!(std::fs::read_to_string(aside).unwrap(), text);
             }
             assert!(opened.state.is_none());
+
             drop(opened);
             std::fs::remove_file(directory.path().join(FILE)).unwrap();
         }

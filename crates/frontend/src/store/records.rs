@@ -2,6 +2,8 @@
 //!
 //! Numbers of fields are never used again for something else.
 
+use crate::incomplete_time::IncompleteRange;
+use crate::time_range::TimeRange;
 use pivot_protocol::wire;
 use std::collections::HashMap;
 
@@ -144,9 +146,9 @@ pub(crate) struct ResultRecord {
     /// The start of the newest window that was forgotten.
     #[prost(sint64, tag = "2")]
     pub(crate) forgotten_ns: i64,
-    /// How many forgotten windows some agent has not reported.
-    #[prost(uint64, tag = "3")]
-    pub(crate) forgotten_incomplete: u64,
+    /// Forgotten windows that some agent has not reported.
+    #[prost(message, repeated, tag = "3")]
+    pub(crate) forgotten_incomplete: Vec<IncompleteRangeRecord>,
     #[prost(uint32, tag = "4")]
     pub(crate) reporting: u32,
     #[prost(uint32, tag = "5")]
@@ -168,6 +170,31 @@ pub(crate) struct ResultRecord {
     /// Whether an agent is forgotten that may have had rows.
     #[prost(bool, tag = "11")]
     pub(crate) misses_rows: bool,
+}
+
+/// A range of windows that some agent has not reported.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub(crate) struct IncompleteRangeRecord {
+    #[prost(sint64, tag = "1")]
+    pub(crate) start_ns: i64,
+    #[prost(sint64, tag = "2")]
+    pub(crate) end_ns: i64,
+    #[prost(uint64, tag = "3")]
+    pub(crate) windows: u64,
+}
+
+impl From<&IncompleteRange> for IncompleteRangeRecord {
+    fn from(range: &IncompleteRange) -> IncompleteRangeRecord {
+        let IncompleteRange { time_range: TimeRange { start_ns, end_ns }, windows } = *range;
+        IncompleteRangeRecord { start_ns, end_ns, windows }
+    }
+}
+
+impl From<&IncompleteRangeRecord> for IncompleteRange {
+    fn from(record: &IncompleteRangeRecord) -> IncompleteRange {
+        let IncompleteRangeRecord { start_ns, end_ns, windows } = *record;
+        IncompleteRange { time_range: TimeRange { start_ns, end_ns }, windows }
+    }
 }
 
 /// One window, apart from its rows.
