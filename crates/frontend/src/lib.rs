@@ -41,7 +41,7 @@
 //! * catalogue: `announced_exports`, `known_exports`, `program_tracepoint`, `tracepoint_index`, `departed_agents`
 //! * queries: `state`, `compilation`, `convergence`, `query_definition`, `installed_query`, `installed_queries`, `restored_query`, `cost_ledger`
 //! * merging: `window_groups`, `windows`, `incomplete_time`, `time_range`, `unreturned_replies`
-//! * what survives a restart: `store`
+//! * what survives a restart: `state_durability`, `store`
 //! * results: `kept_frames`, `select`, `finished_groups`, `estimate` (samples), `evaluated_rows`, `column_role`,
 //!   `unify_column`
 //! * clients: `clients_service`, `client_wire` (wire form), `frame_stream`, `frame_room`
@@ -85,6 +85,7 @@ mod select;
 mod server;
 mod shared_state;
 mod state;
+mod state_durability;
 mod store;
 mod time_range;
 mod tracepoint_index;

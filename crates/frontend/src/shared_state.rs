@@ -142,25 +142,24 @@ impl SharedState {
             };
             let compiled = self.compile_against(&snapshot, text, options).await?;
 
-            let is_last = attempt >= MAX_ATTEMPTS;
-            if let Some(installed) = self.install_compiled(name, compiled, &snapshot, is_last)? {
+            if let Some(installed) = self.install_compiled(name, compiled, &snapshot, attempt)? {
                 return self.store_install(installed).await;
             }
             attempt += 1;
         }
     }
 
-    /// Installs a compiled query. Returns `None` if what it was compiled against has changed, unless that is to be
-    /// ignored.
+    /// Installs a query that was compiled so many times. Returns `None` if what it was compiled against has changed and it
+    /// is to be compiled once more.
     fn install_compiled(
         &self,
         name: &str,
         compiled: CompiledQuery,
         snapshot: &CompileSnapshot,
-        ignores_changes: bool,
+        attempts: usize,
     ) -> Result<Option<InstallOutcome>, CompileFailure> {
         let mut state = self.lock();
-        if !state.is_current(snapshot) && !ignores_changes {
+        if !state.is_current(snapshot) && attempts < MAX_ATTEMPTS {
             return Ok(None);
         }
         state.check_installable(name).map_err(CompileFailure::Refused)?;

@@ -19,17 +19,14 @@ use crate::agent_registry::{AgentConnectionId, AgentRegistry};
 use crate::agent_report::{AgentLosses, AgentReport, DecodedQueryReport, WovenNotice};
 use crate::agent_session::{AgentPresence, Outbox, SequenceCheck};
 use crate::announced_exports::AnnouncedExports;
-use crate::compilation::{
-    CompileSnapshot, CompiledQuery, Compiler, OutdatedQuery, RecompileJob, RecompiledQuery,
-};
+use crate::compilation::{CompileSnapshot, CompiledQuery, OutdatedQuery, RecompileJob, RecompiledQuery};
 use crate::convergence::Convergence;
 use crate::installed_queries::{InstallRefusal, InstalledQueries};
 use crate::installed_query::InstalledQuery;
 use crate::options::FrontendOptions;
 use crate::query_definition::QueryTick;
-use crate::restored_query::RestoredQuery;
 use crate::select::ResultColumn;
-use crate::store::{FrontendRecord, StateChanges, StoredState};
+use crate::store::{FrontendRecord, StateChanges};
 use crate::time_range::TimeRange;
 use crate::unreturned_replies::BareReplies;
 use crate::wanted_advice::{WantedNews, WantedUpdate};
@@ -51,20 +48,20 @@ pub(crate) struct FrontendState {
     pub(crate) registry: AgentRegistry,
     /// Wakes the task that compiles installed queries again.
     tracepoints_changed: Arc<Notify>,
-    queries: InstalledQueries,
+    pub(crate) queries: InstalledQueries,
     /// Replies that came without baggage, to be matched with what servers say has left.
     bare_replies: BareReplies,
     /// All advice that should be woven, with its generation.
-    wanted: WantedSet,
+    pub(crate) wanted: WantedSet,
     /// Changes of it that agents are not told yet, since they are not durable.
-    unpublished: Vec<WantedUpdate>,
+    pub(crate) unpublished: Vec<WantedUpdate>,
     /// What is to be shown and sent after the commit that runs.
-    to_publish: Publication,
+    pub(crate) to_publish: Publication,
     /// The number of the commit that makes durable what changes now.
-    batch: u64,
+    pub(crate) batch: u64,
     /// What was stored of the frontend itself last.
-    stored: FrontendRecord,
-    convergence: Convergence,
+    pub(crate) stored: FrontendRecord,
+    pub(crate) convergence: Convergence,
     /// How long after its end a window waits for agents.
     grace_ns: i64,
     /// How many frames of each query are kept.
@@ -75,10 +72,11 @@ pub(crate) struct FrontendState {
 
 /// What a commit lets be shown.
 #[derive(Debug, Default)]
-struct Publication {
-    wanted: WantedNews,
+pub(crate) struct Publication {
+    /// What agents are told.
+    pub(crate) wanted: WantedNews,
     /// For each query, by number, the sequence of its newest frame.
-    sequences: BTreeMap<u32, u64>,
+    pub(crate) sequences: BTreeMap<u32, u64>,
 }
 
 /// The outcome of an install, as the client is told.
@@ -115,51 +113,6 @@ impl FrontendState {
         // Agents that connect before any query is installed are told to weave nothing.
         state.weave();
         state
-    }
-
-    /// Makes the state that was stored, at this time. Returns it with what could not be taken over, for people.
-    pub(crate) fn restore(
-        options: &FrontendOptions,
-        stored: StoredState,
-        compiler: &Compiler,
-        now_ns: i64,
-    ) -> (FrontendState, Vec<String>) {
-        let StoredState { frontend, agents, departed, queries } = stored;
-        let mut state = FrontendState::new(options, now_ns);
-        state.queries = InstalledQueries::new(frontend.frontend, frontend.last_number);
-        state.batch = frontend.batch + 1;
-        // A glob that only another version can read is left out.
-        let carriers = frontend.carriers.iter().filter_map(|glob| glob.parse().ok()).collect();
-        state.stored = frontend.clone();
-        state.convergence = Convergence::restore(frontend.woven_everywhere);
-        state.registry = AgentRegistry::restore(agents, departed, now_ns);
-        state.wanted.set_carriers(carriers);
-
-        let mut problems = Vec::new();
-        let mut has_changed = false;
-        for (number, stored) in &queries {
-            let (id, exports) = (state.queries.id(*number), &state.registry.exports);
-            match RestoredQuery::new(id, stored, exports, compiler, frontend.generation + 1) {
-                Ok(restored) => {
-                    has_changed |= restored.has_changed;
-                    state.take_up(restored.query);
-                }
-                Err(problem) => problems.push(problem),
-            }
-        }
-
-        state.weave();
-        // If the advice is what it was, so is the generation, and agents go on as they are.
-        let generation = frontend.generation + u64::from(has_changed || !problems.is_empty());
-        state.wanted.continue_from(generation);
-        state.wanted.set_woven_everywhere(frontend.woven_everywhere);
-        state.unpublished.clear();
-
-        let now = state.query_tick(now_ns);
-        for query in state.queries.iter_mut() {
-            query.restore_frames(&state.registry, now);
-        }
-        (state, problems)
     }
 
     /// Takes an agent in and tells it what to weave.
@@ -350,7 +303,7 @@ impl FrontendState {
     }
 
     /// Adds a query, and its name to the catalogue.
-    fn take_up(&mut self, query: InstalledQuery) {
+    pub(crate) fn take_up(&mut self, query: InstalledQuery) {
         let definition = &query.definition;
         if query.is_active() && !definition.name.is_empty() {
             self.registry.exports.name_query(&definition.name, &definition.program.text);
@@ -455,54 +408,8 @@ impl FrontendState {
     }
 
     /// Returns what a query's tick needs to know.
-    fn query_tick(&self, now_ns: i64) -> QueryTick {
+    pub(crate) fn query_tick(&self, now_ns: i64) -> QueryTick {
         QueryTick { now_ns, batch: self.batch, grace_ns: self.grace_ns, keep_frames: self.keep_frames }
-    }
-
-    /// Adds what has changed of the frontend itself to a commit, and begins the next one if anything has.
-    fn collect_changes(&mut self, changes: &mut StateChanges) {
-        changes.forgotten_queries.append(&mut self.queries.take_forgotten());
-        let sequences =
-            self.queries.iter().map(|query| (query.definition.id.number, query.frames.sequence()));
-        self.to_publish.sequences = sequences.collect();
-        // What a commit that failed has left comes first.
-        self.to_publish.wanted.updates.append(&mut self.unpublished);
-        self.to_publish.wanted.generation = self.generation();
-        self.to_publish.wanted.woven_everywhere = self.convergence.everywhere();
-
-        let record = FrontendRecord {
-            frontend: self.queries.frontend,
-            generation: self.generation(),
-            last_number: self.queries.last_number,
-            woven_everywhere: self.convergence.everywhere(),
-            batch: self.batch,
-            carriers: self.wanted.carriers().iter().map(ToString::to_string).collect(),
-        };
-        // The number of the commit alone is no change.
-        let is_same = FrontendRecord { batch: self.stored.batch, ..record.clone() } == self.stored;
-        if !is_same || !changes.is_empty() {
-            self.stored = record.clone();
-            changes.frontend = Some(record);
-            self.batch += 1;
-        }
-    }
-
-    /// Shows and sends what the last call of [`FrontendState::advance`] has brought, which is durable now: frames,
-    /// acknowledgements, and the advice that is wanted.
-    pub(crate) fn publish(&mut self) {
-        let Publication { wanted, sequences } = std::mem::take(&mut self.to_publish);
-        for (number, sequence) in sequences {
-            if let Some(query) = self.queries.get_mut(number) {
-                query.publish(sequence, &self.registry);
-            }
-        }
-        self.registry.publish(&wanted, &mut self.wanted);
-        self.to_publish.wanted = WantedNews { updates: Vec::new(), ..wanted };
-    }
-
-    /// Lets agents know that the frontend lives while it cannot publish anything.
-    pub(crate) fn keep_agents_alive(&mut self) {
-        self.registry.keep_alive(self.to_publish.wanted.woven_everywhere);
     }
 
     /// Tells all agents when a generation has become woven everywhere.
@@ -573,7 +480,7 @@ impl FrontendState {
     }
 
     /// Begins a generation with the advice of all active queries. Agents are told when it is durable.
-    fn weave(&mut self) {
+    pub(crate) fn weave(&mut self) {
         let change = self.wanted.update(self.queries.active().map(|query| WantedQuery {
             id: query.definition.id,
             since: query.definition.advice_generation,

@@ -159,7 +159,7 @@ impl Window {
     }
 
     /// Returns its record.
-    fn record(&self, is_forgotten: bool) -> WindowRecord {
+    fn record(&self) -> WindowRecord {
         WindowRecord {
             end_ns: self.end_ns,
             closed_batch: self.closed_batch,
@@ -168,7 +168,7 @@ impl Window {
             is_incomplete: self.is_incomplete,
             reporting: self.coverage.reporting,
             expected: self.coverage.expected,
-            is_forgotten,
+            is_forgotten: false,
         }
     }
 
@@ -479,7 +479,7 @@ impl QueryWindows {
         }
         for (start_ns, window) in &mut self.windows {
             if std::mem::take(&mut window.is_changed) {
-                changes.windows.insert((query, *start_ns), window.record(false));
+                changes.windows.insert((query, *start_ns), window.record());
             }
         }
         for (start_ns, record) in self.changed_forgotten.drain(..) {
@@ -619,7 +619,8 @@ impl QueryWindows {
             }
             self.forgotten_ns = self.forgotten_ns.max(*start_ns);
             self.stored_forgotten.push(*start_ns);
-            self.changed_forgotten.push((*start_ns, forgotten.record(true)));
+            self.changed_forgotten
+                .push((*start_ns, WindowRecord { is_forgotten: true, ..forgotten.record() }));
         }
     }
 }

@@ -18,7 +18,7 @@
 //! mean has the one window in eleven seconds in which a query that rests is tried again.
 
 use crate::kind::{KINDS, Kind};
-use crate::processes::{Frontend, Running, start_role};
+use crate::processes::{Frontend, Running, frontend_of, start_role};
 use crate::processor_time::ProcessorTime;
 use crate::rounds::{number, quantile};
 use std::hint::black_box;
@@ -97,7 +97,7 @@ pub(crate) fn compare(numbers: &[&str]) -> anyhow::Result<()> {
     let (idle, woven) = (Frontend::start()?, Frontend::start()?);
     let mut processes = Vec::new();
     for kind in KINDS {
-        let mut process = start_role("log", kind, kind.frontend(&idle, &woven))?;
+        let mut process = start_role("log", kind, frontend_of(kind, &idle, &woven))?;
         process.read_line()?;
         std::thread::sleep(Duration::from_secs(1));
         // Until this, nobody knows of its records.

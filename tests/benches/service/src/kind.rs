@@ -1,7 +1,5 @@
 //! The kinds of processes that are compared.
 
-use crate::processes::Frontend;
-
 /// How a process is instrumented.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -32,15 +30,6 @@ impl Kind {
             Kind::BareAgain => "bare-again",
             Kind::Idle => "idle",
             Kind::Woven => "woven",
-        }
-    }
-
-    /// Returns the frontend to which it is connected: the one that wants nothing, or the one with queries.
-    pub(crate) fn frontend<'a>(self, idle: &'a Frontend, woven: &'a Frontend) -> Option<&'a Frontend> {
-        match self {
-            Kind::Bare | Kind::BareAgain => None,
-            Kind::Idle => Some(idle),
-            Kind::Woven => Some(woven),
         }
     }
 

@@ -90,6 +90,15 @@ fn binary() -> PathBuf {
     std::env::var_os("PIVOT").map_or_else(|| target.join("debug/pivot"), PathBuf::from)
 }
 
+/// Returns the frontend to which a kind of process is connected: the one that wants nothing, or the one with queries.
+pub(crate) fn frontend_of<'a>(kind: Kind, idle: &'a Frontend, woven: &'a Frontend) -> Option<&'a Frontend> {
+    match kind {
+        Kind::Bare | Kind::BareAgain => None,
+        Kind::Idle => Some(idle),
+        Kind::Woven => Some(woven),
+    }
+}
+
 /// Starts this program in a role, connected to a frontend if there is one.
 pub(crate) fn start_role(role: &str, kind: Kind, frontend: Option<&Frontend>) -> anyhow::Result<Running> {
     let mut command = Command::new(std::env::current_exe()?);

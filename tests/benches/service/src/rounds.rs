@@ -2,7 +2,7 @@
 
 use crate::kind::{KINDS, Kind};
 use crate::load::{Customers, Slice};
-use crate::processes::{Frontend, Running, start_role};
+use crate::processes::{Frontend, Running, frontend_of, start_role};
 use crate::processor_time::ProcessorTime;
 use std::time::{Duration, Instant};
 
@@ -109,7 +109,7 @@ fn measure_set(rounds: usize, measured: &mut [Measured]) -> anyhow::Result<()> {
     let (idle, woven) = (Frontend::start()?, Frontend::start()?);
     let mut services = Vec::new();
     for kind in KINDS {
-        let mut service = Service::start(kind, kind.frontend(&idle, &woven))?;
+        let mut service = Service::start(kind, frontend_of(kind, &idle, &woven))?;
         // Until this, nobody knows of its callsites.
         service.customers.run(Duration::from_secs(1))?;
         services.push(service);
