@@ -69,13 +69,13 @@ impl AgentCoverage {
 pub(crate) struct AgentRegistry {
     /// By incarnation.
     agents: BTreeMap<u64, AgentSession>,
-    /// What all of them export.
+    /// The tracepoints that all agents export.
     pub(crate) exports: KnownExports,
     /// The agents that have gone, by when, and their incarnation.
     gone: BTreeSet<(i64, u64)>,
     /// The agents that are no longer listed.
     departed: DepartedAgents,
-    /// Those that departed since queries last asked, by incarnation.
+    /// Agents that departed since queries last asked, by incarnation.
     forgotten: BTreeMap<u64, AgentSession>,
     /// How many connections there were, which is also the number of the newest.
     connections: u64,

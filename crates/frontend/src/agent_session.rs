@@ -53,7 +53,7 @@ pub(crate) enum SequenceCheck {
     Gap,
 }
 
-/// What decides which agents a query is about, and when.
+/// The facts that decide which agents a query is about, and when.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct QueryTerm<'q> {
     pub(crate) query: QueryId,
@@ -68,13 +68,13 @@ pub(crate) struct QueryTerm<'q> {
 /// Whether an agent has reported a window of a query, or is expected to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WindowPart {
-    /// It has reported all that it had.
+    /// The agent has reported all that it had.
     Reported,
     /// Its report is still to come.
     Awaited,
-    /// It was lost, and may have rows that nobody has seen.
+    /// The agent was lost, and may have rows that nobody has seen.
     Lost,
-    /// It does not take part.
+    /// The agent does not take part.
     None,
 }
 
@@ -122,7 +122,7 @@ pub(crate) struct AgentSession {
     is_unacknowledged: bool,
     /// Whether its description has changed since the last commit began.
     is_changed: bool,
-    /// What was stored of its progress last.
+    /// The progress that was stored last.
     stored: AgentProgress,
     /// Whether its description has been stored since it connected, or is being stored.
     is_recorded: bool,

@@ -51,7 +51,7 @@ pub(crate) struct CompiledQuery {
     pub(crate) wire_bytes: usize,
     /// The version of the tracepoints that it was compiled against.
     pub(crate) exports_version: u64,
-    /// What it measures, if it is a measurement of EXPLAIN ANALYZE.
+    /// The measurement of EXPLAIN ANALYZE that the query is, if it is one.
     pub(crate) measured: Option<MeasuredRecord>,
 }
 

@@ -18,9 +18,9 @@ pub(crate) struct DepartedAgents {
     by_incarnation: HashMap<u64, DepartedAgent>,
     /// In the order in which they departed. Those that came back meanwhile are still in it.
     order: VecDeque<Departure>,
-    /// Those that were remembered since the last commit began.
+    /// Agents that were remembered since the last commit began.
     new: Vec<u64>,
-    /// Those that were taken out or forgotten since then.
+    /// Agents that were taken out or forgotten since the last commit began.
     removed: Vec<u64>,
 }
 

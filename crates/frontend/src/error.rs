@@ -17,7 +17,7 @@ pub enum FrontendError {
     /// The data directory cannot be used.
     #[error("{reason}")]
     Data {
-        /// What is wrong with it, and what to do.
+        /// The fault of the directory, and what to do.
         reason: String,
     },
 }

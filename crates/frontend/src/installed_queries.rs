@@ -25,7 +25,7 @@ pub(crate) enum InstallRefusal {
 #[derive(Debug)]
 pub(crate) struct InstalledQueries {
     by_number: BTreeMap<u32, InstalledQuery>,
-    /// Those that were forgotten since the last commit began.
+    /// Queries that were forgotten since the last commit began.
     forgotten: BTreeSet<u32>,
     /// The number that tells this frontend's queries from those of other frontends.
     pub(crate) frontend: u32,

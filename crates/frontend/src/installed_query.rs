@@ -16,8 +16,9 @@ use crate::query_definition::{QueryDefinition, QueryRemoval, QueryTick};
 use crate::store::{QueryRecord, RemovalRecord, ResultRecord, StateChanges, StoredQuery};
 use crate::time_range::TimeRange;
 use crate::unreturned_replies::{BareReplies, UnreturnedReplies};
+use crate::window::ClosedWindow;
 use crate::window_groups::WindowGroups;
-use crate::windows::{ClosedWindow, QueryWindows, UnreportedWindows};
+use crate::windows::{QueryWindows, UnreportedWindows};
 use pivot_protocol::{from_wire, to_wire};
 use pivot_query::QueryProgram;
 use std::sync::Arc;
@@ -44,7 +45,7 @@ pub(crate) struct InstalledQuery {
     misses_rows: bool,
     /// Whether its definition has changed since the last commit began.
     is_changed: bool,
-    /// What was stored of its results last.
+    /// The record of its results that was stored last.
     stored_result: ResultRecord,
 }
 

@@ -40,7 +40,7 @@
 //!   `wanted_set`
 //! * catalogue: `announced_exports`, `known_exports`, `program_tracepoint`, `tracepoint_index`, `departed_agents`
 //! * queries: `state`, `compilation`, `convergence`, `query_definition`, `installed_query`, `installed_queries`, `restored_query`, `cost_ledger`
-//! * merging: `window_groups`, `windows`, `incomplete_time`, `time_range`, `unreturned_replies`
+//! * merging: `window_groups`, `window`, `windows`, `incomplete_time`, `time_range`, `unreturned_replies`
 //! * what survives a restart: `state_durability`, `store`
 //! * results: `kept_frames`, `select`, `finished_groups`, `estimate` (samples), `evaluated_rows`, `column_role`,
 //!   `unify_column`
@@ -93,6 +93,7 @@ mod unify_column;
 mod unreturned_replies;
 mod wanted_advice;
 mod wanted_set;
+mod window;
 mod window_groups;
 mod windows;
 

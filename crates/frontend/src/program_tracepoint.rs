@@ -14,7 +14,7 @@ pub(crate) struct ProgramTracepoint {
     pub(crate) name: Arc<str>,
     /// The sum of those of its places.
     pub(crate) fingerprint: ExportsFingerprint,
-    /// What was announced of it, in the order of the fingerprints.
+    /// The announcements of it, in the order of their fingerprints.
     members: Vec<AnnouncedTracepoint>,
     /// Agents that export it.
     pub(crate) exporters: ExporterCount,

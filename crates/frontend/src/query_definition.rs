@@ -2,7 +2,7 @@
 
 use crate::agent_session::QueryTerm;
 use crate::store::{MeasuredRecord, QueryRecord, RemovalRecord};
-use crate::windows::WindowCloseRules;
+use crate::window::WindowCloseRules;
 use pivot_advice::{Advice, QueryId};
 use pivot_protocol::to_wire;
 use pivot_query::{CompileOptions, OutputPlan, QueryProgram};
@@ -36,7 +36,7 @@ pub(crate) struct QueryDefinition {
     pub(crate) advice_generation: u64,
     /// The version of the merged exports that it was compiled against.
     pub(crate) exports_version: u64,
-    /// What it measures, if it is a measurement of EXPLAIN ANALYZE.
+    /// The measurement of EXPLAIN ANALYZE that the query is, if it is one.
     pub(crate) measured: Option<MeasuredRecord>,
 }
 

@@ -27,9 +27,9 @@ const MAX_COMPUTATIONS: usize = 8;
 pub(crate) struct SharedState {
     state: Mutex<FrontendState>,
     store: Arc<Store>,
-    /// What a commit that failed has left to be written; locked while a commit runs.
+    /// Changes that a failed commit has left to be written; locked while a commit runs.
     uncommitted: tokio::sync::Mutex<StateChanges>,
-    /// What is wrong with the store, as long as it is.
+    /// The fault of the store, as long as there is one.
     store_problem: Mutex<Option<String>>,
     engine: Arc<SelectEngine>,
     compiler: Compiler,

@@ -55,11 +55,11 @@ pub(crate) struct FrontendState {
     pub(crate) wanted: WantedSet,
     /// Changes of it that agents are not told yet, since they are not durable.
     pub(crate) unpublished: Vec<WantedUpdate>,
-    /// What is to be shown and sent after the commit that runs.
+    /// News to be shown and sent after the commit that runs.
     pub(crate) to_publish: Publication,
     /// The number of the commit that makes durable what changes now.
     pub(crate) batch: u64,
-    /// What was stored of the frontend itself last.
+    /// The record of the frontend itself that was stored last.
     pub(crate) stored: FrontendRecord,
     pub(crate) convergence: Convergence,
     /// How long after its end a window waits for agents.
@@ -70,10 +70,10 @@ pub(crate) struct FrontendState {
     keep_finished_ns: i64,
 }
 
-/// What a commit lets be shown.
+/// News that a commit lets be shown and sent.
 #[derive(Debug, Default)]
 pub(crate) struct Publication {
-    /// What agents are told.
+    /// News for agents.
     pub(crate) wanted: WantedNews,
     /// For each query, by number, the sequence of its newest frame.
     pub(crate) sequences: BTreeMap<u32, u64>,

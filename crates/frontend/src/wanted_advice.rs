@@ -26,7 +26,7 @@ pub(crate) enum WantedForm {
     /// The whole set each time: agents before changes were known.
     #[default]
     WholeSet,
-    /// What is different.
+    /// The differences alone.
     Changes,
 }
 
@@ -38,7 +38,7 @@ pub(crate) struct WantedUpdate {
     pub(crate) change: Bytes,
 }
 
-/// What is new of the wanted advice, and durable.
+/// News of the wanted advice that is durable.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct WantedNews {
     pub(crate) generation: u64,

@@ -29,14 +29,14 @@
 //! frame that somebody may still read holds them.
 
 use crate::agent_registry::{AgentCoverage, AgentRegistry, AllAgentsReported};
-use crate::agent_session::QueryTerm;
-use crate::covered_time::{CoveredTime, RangeCoverage};
+use crate::covered_time::CoveredTime;
 use crate::incomplete_time::{IncompleteRange, IncompleteTime};
 use crate::store::{
     ChangedRows, FoldedTotal, IncompleteRangeRecord, ResultRecord, StateChanges, StoredQuery, StoredRowsKey,
-    StoredWindow, WindowRecord,
+    WindowRecord,
 };
 use crate::time_range::TimeRange;
+use crate::window::{ClosedWindow, MergedRows, Window, WindowCloseRules, add_to};
 use crate::window_groups::WindowGroups;
 use pivot_advice::Groups;
 use std::collections::BTreeMap;
@@ -57,136 +57,18 @@ pub(crate) struct UnreportedWindows {
 /// The most windows of one query that are open at once; older ones close early.
 const MAX_OPEN: usize = 600;
 
-/// The most groups that are stored of a window apart, beyond twice as many as it has.
-const STORED_APART: usize = 64;
-
 /// How many forgotten windows are stored before the result since install is stored with them in it.
 const MAX_STORED_FORGOTTEN: usize = 60;
 
 /// How often closed windows that an agent has not reported are looked at again.
 const RECHECK_NS: i64 = 1_000_000_000;
 
-/// One window while it is gathered, and after.
-#[derive(Debug)]
-struct Window {
-    end_ns: i64,
-    /// All that was reported for it and is merged.
-    groups: Arc<WindowGroups>,
-    /// What was reported since the last commit began.
-    staged: Option<WindowGroups>,
-    /// The commit with which its first frame was made; 0 before.
-    closed_batch: u64,
-    /// Whether something came after its newest frame.
-    late: bool,
-    /// The number of its next frame.
-    revision: u32,
-    /// The sequence of its newest frame; 0 before the first.
-    sequence: u64,
-    /// The agents of its newest frame.
-    coverage: AgentCoverage,
-    /// Whether its newest frame was made without some agent.
-    is_incomplete: bool,
-    /// Whether it has changed since the last commit began, apart from rows.
-    is_changed: bool,
-    /// About how many groups are stored of it, those included that later ones replace.
-    stored_groups: usize,
-}
-
-impl Window {
-    /// Makes an open window without rows.
-    fn new(end_ns: i64, groups: Arc<WindowGroups>) -> Window {
-        Window {
-            end_ns,
-            groups,
-            staged: None,
-            closed_batch: 0,
-            late: false,
-            revision: 0,
-            sequence: 0,
-            coverage: AgentCoverage::default(),
-            is_incomplete: false,
-            is_changed: true,
-            stored_groups: 0,
-        }
-    }
-
-    /// Whether its first frame was made.
-    fn is_closed(&self) -> bool {
-        self.closed_batch > 0
-    }
-
-    /// Returns what is to be stored of rows that were merged into it: these, or all of its rows when so many were
-    /// stored one after the other that they take up several times the room.
-    fn rows_to_store(&mut self, start_ns: i64, merged: Arc<WindowGroups>) -> MergedRows {
-        self.stored_groups += merged.size_in_groups().max(1);
-        let start_ns = Some(start_ns);
-
-        // A closed window stays as it is: part of its rows may be in the stored result since install.
-        let size = self.groups.size_in_groups();
-        if self.is_closed() || self.stored_groups < 2 * size + STORED_APART {
-            return MergedRows { start_ns, groups: merged, is_whole_window: false };
-        }
-        self.stored_groups = size;
-        MergedRows { start_ns, groups: self.groups.clone(), is_whole_window: true }
-    }
-
-    /// Makes its next frame's content.
-    fn show(&mut self, time_range: TimeRange, coverage: AgentCoverage, time: RangeCoverage) -> ClosedWindow {
-        let (groups, revision) = (self.groups.clone(), self.revision);
-        self.is_incomplete = coverage.agents_heard() == AllAgentsReported::SomeMissing;
-        self.coverage = coverage;
-
-        self.is_changed = true;
-        self.late = false;
-        self.revision += 1;
-        ClosedWindow { time_range, groups, revision, coverage, time }
-    }
-
-    /// Makes a window as it was stored.
-    fn restore(stored: &StoredWindow, shape: &Groups) -> Window {
-        let WindowRecord { end_ns, closed_batch, revision, sequence, is_incomplete, .. } = stored.record;
-        let WindowRecord { reporting, expected, .. } = stored.record;
-        Window {
-            closed_batch,
-            revision,
-            sequence,
-            coverage: AgentCoverage { reporting, expected, lost: 0 },
-            is_incomplete,
-            is_changed: false,
-            stored_groups: stored.stored_groups(shape),
-            ..Window::new(end_ns, Arc::new(stored.groups(shape)))
-        }
-    }
-
-    /// Returns its record.
-    fn record(&self) -> WindowRecord {
-        WindowRecord {
-            end_ns: self.end_ns,
-            closed_batch: self.closed_batch,
-            revision: self.revision,
-            sequence: self.sequence,
-            is_incomplete: self.is_incomplete,
-            reporting: self.coverage.reporting,
-            expected: self.coverage.expected,
-            is_forgotten: false,
-        }
-    }
-
-    /// Returns whether it waits for nobody any more.
-    fn may_close(&self, rules: WindowCloseRules<'_>, coverage: AgentCoverage, now_ns: i64) -> bool {
-        // Before its end a window is not complete, even if nobody is expected to report it.
-        let is_complete = !coverage.is_waiting() && now_ns >= self.end_ns;
-        let has_waited = now_ns >= self.end_ns.saturating_add(rules.grace_ns);
-        is_complete || has_waited || rules.close_all
-    }
-}
-
 /// The windows of one query, and what the closed ones add up to.
 #[derive(Debug)]
 pub(crate) struct QueryWindows {
     /// By their start.
     windows: BTreeMap<i64, Window>,
-    /// What was reported for forgotten windows since the last commit began.
+    /// Groups that were reported for forgotten windows since the last commit began.
     staged_for_forgotten: Option<WindowGroups>,
     /// The starts of forgotten windows that are stored apart from the result since install.
     stored_forgotten: Vec<i64>,
@@ -210,61 +92,6 @@ pub(crate) struct QueryWindows {
     unreported: Option<UnreportedWindows>,
     /// The groups of all windows that nobody reported rows in: one table, however many they are.
     nothing: Arc<WindowGroups>,
-}
-
-/// Adds groups to those that are staged.
-fn add_to(staged: &mut Option<WindowGroups>, groups: WindowGroups) {
-    match staged {
-        Some(staged) => staged.merge(&groups),
-        None => *staged = Some(groups),
-    }
-}
-
-/// Rows that were merged into windows of one query.
-#[derive(Debug)]
-pub(crate) struct MergedRows {
-    /// The start of the window; `None` for windows that are forgotten.
-    pub(crate) start_ns: Option<i64>,
-    pub(crate) groups: Arc<WindowGroups>,
-    /// Whether these are all rows of the window, and not only those that were staged.
-    pub(crate) is_whole_window: bool,
-}
-
-/// A window that is due to be shown.
-#[derive(Debug)]
-pub(crate) struct ClosedWindow {
-    pub(crate) time_range: TimeRange,
-    pub(crate) groups: Arc<WindowGroups>,
-    /// 0 for its first frame, then one more for each.
-    pub(crate) revision: u32,
-    pub(crate) coverage: AgentCoverage,
-    pub(crate) time: RangeCoverage,
-}
-
-/// When windows close.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct WindowCloseRules<'r> {
-    /// Which agents the query is about.
-    pub(crate) term: QueryTerm<'r>,
-    /// When the query was removed, if it is.
-    pub(crate) removed_ns: Option<i64>,
-    /// How long after its end a window waits for agents.
-    pub(crate) grace_ns: i64,
-    /// Whether all windows close now, because the query ends.
-    pub(crate) close_all: bool,
-    /// The commit that makes it durable.
-    pub(crate) batch: u64,
-    /// The length of the query's windows.
-    pub(crate) every_ns: i64,
-    /// When the query was installed.
-    pub(crate) installed_ns: i64,
-}
-
-impl WindowCloseRules<'_> {
-    /// Whether any agent could have reported something for a time range.
-    fn has_witness(&self, registry: &AgentRegistry, time_range: TimeRange) -> bool {
-        registry.has_witness(self.term, time_range)
-    }
 }
 
 impl QueryWindows {

@@ -7,7 +7,7 @@ use crate::time_range::TimeRange;
 use pivot_protocol::wire;
 use std::collections::HashMap;
 
-/// What the frontend itself must not forget: numbers that only rise, and what it was told.
+/// The facts that the frontend itself must not forget: numbers that only rise, and what it was told.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct FrontendRecord {
     /// Tells this frontend's queries from those of other frontends.
@@ -30,7 +30,7 @@ pub(crate) struct FrontendRecord {
     pub(crate) carriers: Vec<String>,
 }
 
-/// Who an agent is, and what it exports.
+/// The description of an agent, and of what it exports.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct AgentRecord {
     #[prost(string, tag = "1")]
@@ -118,7 +118,7 @@ pub(crate) struct QueryRecord {
     pub(crate) removed: Option<RemovalRecord>,
 }
 
-/// That a query is a measurement of EXPLAIN ANALYZE.
+/// The terms of a query that is a measurement of EXPLAIN ANALYZE.
 #[derive(Clone, Copy, PartialEq, prost::Message)]
 pub(crate) struct MeasuredRecord {
     /// The fraction of requests that it processes.
@@ -128,7 +128,7 @@ pub(crate) struct MeasuredRecord {
     pub(crate) duration_ns: i64,
 }
 
-/// That a query was uninstalled.
+/// The end of a query that was uninstalled.
 #[derive(Clone, Copy, PartialEq, prost::Message)]
 pub(crate) struct RemovalRecord {
     /// The first generation without it.
@@ -138,7 +138,7 @@ pub(crate) struct RemovalRecord {
     pub(crate) at_ns: i64,
 }
 
-/// What is known of a query's results apart from rows.
+/// The results of a query apart from rows.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct ResultRecord {
     #[prost(sint64, tag = "1")]
