@@ -5,11 +5,15 @@
 
 use pivot_protocol::wire::{self, frontend_client::FrontendClient};
 use pivot_tests::random::Random;
-use pivot_tests::{PATIENCE, ServerProcess, number_setting};
+use pivot_tests::{PATIENCE, ServerProcess, number_setting, pivot_binary};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tonic::transport::Channel;
+
+/// There is one agent in a process, so the tests take turns.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 const QUERY: &str = "FROM h IN Durable.hit GROUP BY h.process SELECT h.process, COUNT, SUM(h.n)";
 
@@ -79,6 +83,7 @@ fn is_woven() -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frontend_that_is_killed_loses_nothing_and_counts_nothing_twice() {
+    let _turn = TURN.lock().await;
     let kills = number_setting("PIVOT_KILLS").unwrap_or(4);
     let seed = number_setting("PIVOT_SEED").unwrap_or_else(|| std::process::id().into());
     println!("seed {seed}");
@@ -132,4 +137,33 @@ async fn a_frontend_that_is_killed_loses_nothing_and_counts_nothing_twice() {
         [(last.sequence, true)]
     );
     assert_eq!(again[0].cumulative, last.cumulative);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_reads_results_goes_on_over_a_restart_and_says_that_it_waited() {
+    let _turn = TURN.lock().await;
+    let mut server = ServerProcess::start().await;
+    let agent = pivot::builder().process("read").frontend(server.url()).init().unwrap();
+    let mut command = Command::new(pivot_binary());
+    command.args(["--frontend", &server.url(), "-c", QUERY, "--for", "8s", "--format", "json"]);
+    let client = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_until("the query is woven", async || is_woven()).await;
+
+    let hits = Hits::start();
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    server.kill();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    server.restart().await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let truth = hits.stop();
+
+    let output = client.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    assert!(stderr.contains("waiting for it") && stderr.contains("is back"), "{stderr}");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let total: serde_json::Value = serde_json::from_str(stdout.lines().last().unwrap()).unwrap();
+    assert_eq!((&total["final"], &total["rows"][0]["COUNT"]), (&true.into(), &truth.into()), "{stderr}");
+    assert_eq!(total["completeness"]["partial"], false);
+    drop(agent);
 }

@@ -237,7 +237,8 @@ impl<'a> QueryBatch<'a> {
             ended: false,
             status: None,
         });
-        self.frames.push(self.connection.results(number, Wanted::Windows).await?.boxed());
+        let frames = self.connection.results(number, Wanted::Windows, tell_on_stderr).await?;
+        self.frames.push(frames.boxed());
         Ok(())
     }
 
@@ -363,4 +364,9 @@ impl<'a> QueryBatch<'a> {
             None => "no event passed the query's tracepoint".to_owned(),
         }
     }
+}
+
+/// Says something beside the results.
+fn tell_on_stderr(text: &str) {
+    eprintln!("{text}");
 }

@@ -1,10 +1,11 @@
 //! The connection to a frontend, through the public Frontend service alone. Messages are converted here, once.
 
 use crate::error::CliError;
+use crate::frame_reader::{FrameReader, PATIENCE, RETRY_PAUSE, may_pass};
 use crate::frontend_lists::{AgentPresence, ListedAgent, ListedCarriers, ListedQuery};
 use crate::params::QueryParams;
 use crate::result_frame::{FrameColumn, ResultFrame, columns_from_wire};
-use futures::{Stream, StreamExt};
+use futures::stream::{Stream, unfold};
 use pivot_advice::{CarrierGlob, Type};
 use pivot_protocol::wire::frontend_client::FrontendClient;
 use pivot_protocol::wire::results_request::Wanted;
@@ -13,7 +14,7 @@ use pivot_protocol::{
 };
 use pivot_query::{Diagnostic, Diagnostics, Severity};
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
@@ -132,27 +133,34 @@ impl FrontendConnection {
         })
     }
 
-    /// Uninstalls a query. Its last frames still come.
+    /// Uninstalls a query, waiting for a frontend that is away. Its last frames still come.
     pub(crate) async fn uninstall(&self, query: u32) -> Result<(), CliError> {
-        let reply = self.client.clone().uninstall(wire::UninstallRequest { query }).await;
-        reply.map_err(|status| refused("uninstall the query", &status))?;
-        Ok(())
+        let since = Instant::now();
+        loop {
+            let reply = self.client.clone().uninstall(wire::UninstallRequest { query }).await;
+            match reply {
+                // A frontend that is started again still has the query.
+                Err(status) if may_pass(&status) && since.elapsed() < PATIENCE => {
+                    tokio::time::sleep(RETRY_PAUSE).await;
+                }
+                reply => {
+                    reply.map_err(|status| refused("uninstall the query", &status))?;
+                    return Ok(());
+                }
+            }
+        }
     }
 
-    /// Returns the frames of a query that the frontend has kept, then those to come, up to the last one.
+    /// Returns the frames of a query that the frontend has kept, then those to come, up to the last one. While the
+    /// frontend is away they are waited for, which `notify` is told in words.
     pub(crate) async fn results(
         &self,
         query: u32,
         wanted: Wanted,
-    ) -> Result<impl Stream<Item = Result<ResultFrame, CliError>> + Send + Unpin + 'static, CliError> {
-        let request = wire::ResultsRequest { query, after_sequence: 0, wanted: wanted.into() };
-        let reply = self.client.clone().results(request).await;
-        let frames = reply.map_err(|status| refused("read results", &status))?.into_inner();
-
-        Ok(frames.map(|frame| {
-            let frame = frame.map_err(|status| refused("read results", &status))?;
-            Ok(ResultFrame::from_wire(frame)?)
-        }))
+        notify: fn(&str),
+    ) -> Result<impl Stream<Item = Result<ResultFrame, CliError>> + Send + 'static, CliError> {
+        let reader = FrameReader::open(self.client.clone(), query, wanted, notify).await?;
+        Ok(unfold(reader, |mut reader| async { Some((reader.next().await?, reader)) }))
     }
 
     /// Returns all tracepoints by name.

@@ -42,6 +42,7 @@ mod diagnostic_text;
 pub mod error;
 mod fmt;
 mod format;
+mod frame_reader;
 mod frontend_lists;
 mod humanize;
 mod input;

@@ -156,8 +156,9 @@ async fn send_frames(
     wanted: Wanted,
     sender: Sender<FrontendUpdate>,
 ) {
-    let mut frames = match connection.results(query, wanted).await {
-        Ok(frames) => frames,
+    // The age of the table tells of a frontend that is away.
+    let mut frames = match connection.results(query, wanted, |_| ()).await {
+        Ok(frames) => Box::pin(frames),
         Err(error) => return drop(sender.send(FrontendUpdate::Failed(error))),
     };
 
