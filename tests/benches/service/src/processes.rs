@@ -55,7 +55,7 @@ impl Frontend {
     pub(crate) fn start() -> anyhow::Result<Frontend> {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let mut command = Command::new(binary());
-        let command = command.args(["server", "--listen", &format!("127.0.0.1:{port}")]);
+        let command = command.args(["server", "--data", "none", "--listen", &format!("127.0.0.1:{port}")]);
         let process = Running::start(command.stdout(Stdio::null()).stderr(Stdio::null()))
             .map_err(|error| anyhow::anyhow!("{}: {error}", binary().display()))?;
 
