@@ -13,6 +13,7 @@ use crate::arguments::{ANALYZE_DURATION, BatchArguments, OutputFormat};
 use crate::client::FrontendConnection;
 use crate::error::CliError;
 use crate::format::{FrameWriter, choose_writer};
+use crate::frame_reader::{FrameNews, PATIENCE, RETRY_PAUSE};
 use crate::frontend_lists::ListedQuery;
 use crate::humanize::count;
 use crate::input::{InputItem, InputQuery, InputSource};
@@ -28,7 +29,7 @@ use futures::stream::{BoxStream, SelectAll, StreamExt};
 use pivot_protocol::wire::results_request::Wanted;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// A query to install, with the text that its diagnostics point into.
@@ -144,7 +145,7 @@ async fn run_queries(
 
     // Nobody reads the queries any more, and they would go on costing the agents.
     if printed.is_err() {
-        batch.uninstall().await?;
+        batch.clean_up().await;
     }
 
     // Tables and JSON documents say what each window lacks; a script that reads rows may not look.
@@ -170,7 +171,9 @@ struct QueryBatch<'a> {
     params: QueryParams,
     queries: Vec<BatchQuery>,
     /// The frames of all queries as they come.
-    frames: SelectAll<BoxStream<'static, Result<ResultFrame, CliError>>>,
+    frames: SelectAll<BoxStream<'static, Result<FrameNews, CliError>>>,
+    /// Of how many queries the results are waited for because the frontend is away.
+    away: usize,
 }
 
 /// An installed query of a batch.
@@ -207,11 +210,12 @@ impl<'a> QueryBatch<'a> {
         params: QueryParams,
         statements: &[BatchStatement<'_>],
     ) -> Result<QueryBatch<'a>, CliError> {
-        let mut batch = QueryBatch { connection, params, queries: Vec::new(), frames: SelectAll::new() };
+        let mut batch =
+            QueryBatch { connection, params, queries: Vec::new(), frames: SelectAll::new(), away: 0 };
 
         for statement in statements {
             if let Err(error) = batch.install_one(statement).await {
-                batch.uninstall().await?;
+                batch.clean_up().await;
                 return Err(error);
             }
         }
@@ -237,8 +241,7 @@ impl<'a> QueryBatch<'a> {
             ended: false,
             status: None,
         });
-        let frames = self.connection.results(number, Wanted::Windows, tell_on_stderr).await?;
-        self.frames.push(frames.boxed());
+        self.frames.push(self.connection.results(number, Wanted::Windows).await?);
         Ok(())
     }
 
@@ -262,9 +265,9 @@ impl<'a> QueryBatch<'a> {
         let mut is_ending = false;
         loop {
             tokio::select! {
-                frame = self.frames.next() => {
-                    let Some(frame) = frame else { return self.check_ended() };
-                    self.print_frame(&mut *writer, frame?)?;
+                news = self.frames.next() => {
+                    let Some(news) = news else { return self.check_ended() };
+                    self.take_in(&mut *writer, news?)?;
                     continue;
                 }
                 () = &mut deadline, if !is_ending => {}
@@ -274,8 +277,31 @@ impl<'a> QueryBatch<'a> {
             }
 
             is_ending = true;
-            self.uninstall().await?;
+            tokio::select! {
+                done = self.uninstall_when_back() => done?,
+                _ = interrupt.recv() => return Err(CliError::Interrupted),
+            }
         }
+    }
+
+    /// Prints a frame, or says that the frontend is away or back: once, however many queries run.
+    fn take_in(&mut self, writer: &mut dyn FrameWriter, news: FrameNews) -> Result<(), CliError> {
+        match news {
+            FrameNews::Frame(frame) => return self.print_frame(writer, *frame),
+            FrameNews::Away => {
+                if self.away == 0 {
+                    eprintln!("the frontend does not answer: waiting for it");
+                }
+                self.away += 1;
+            }
+            FrameNews::Back => {
+                self.away = self.away.saturating_sub(1);
+                if self.away == 0 {
+                    eprintln!("the frontend is back");
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Prints the window of a frame, and the result since install if no frame follows.
@@ -347,6 +373,28 @@ impl<'a> QueryBatch<'a> {
         }
     }
 
+    /// Uninstalls all queries that have not ended, waiting for a frontend that is away: it will still have them.
+    async fn uninstall_when_back(&mut self) -> Result<(), CliError> {
+        let since = Instant::now();
+        loop {
+            match self.uninstall().await {
+                Err(CliError::FrontendAway { .. }) if since.elapsed() < PATIENCE => {
+                    tokio::time::sleep(RETRY_PAUSE).await;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// Uninstalls all queries because something else has failed, which matters more than whether that succeeds.
+    async fn clean_up(&mut self) {
+        if let Err(error) = self.uninstall().await {
+            let left = self.queries.iter().filter(|query| !query.ended);
+            let left: Vec<String> = left.map(|query| query.number.to_string()).collect();
+            eprintln!("warning: queries left installed: {} ({error})", left.join(", "));
+        }
+    }
+
     /// Uninstalls all queries that have not ended, and notes how they stood.
     async fn uninstall(&mut self) -> Result<(), CliError> {
         let status = self.connection.queries().await?;
@@ -364,9 +412,4 @@ impl<'a> QueryBatch<'a> {
             None => "no event passed the query's tracepoint".to_owned(),
         }
     }
-}
-
-/// Says something beside the results.
-fn tell_on_stderr(text: &str) {
-    eprintln!("{text}");
 }

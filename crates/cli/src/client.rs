@@ -1,11 +1,11 @@
 //! The connection to a frontend, through the public Frontend service alone. Messages are converted here, once.
 
 use crate::error::CliError;
-use crate::frame_reader::{FrameReader, PATIENCE, RETRY_PAUSE, may_pass};
+use crate::frame_reader::{FrameNews, FrameReader, refused};
 use crate::frontend_lists::{AgentPresence, ListedAgent, ListedCarriers, ListedQuery};
 use crate::params::QueryParams;
-use crate::result_frame::{FrameColumn, ResultFrame, columns_from_wire};
-use futures::stream::{Stream, unfold};
+use crate::result_frame::{FrameColumn, columns_from_wire};
+use futures::stream::{BoxStream, StreamExt, unfold};
 use pivot_advice::{CarrierGlob, Type};
 use pivot_protocol::wire::frontend_client::FrontendClient;
 use pivot_protocol::wire::results_request::Wanted;
@@ -14,8 +14,7 @@ use pivot_protocol::{
 };
 use pivot_query::{Diagnostic, Diagnostics, Severity};
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
-use tonic::Status;
+use std::time::Duration;
 use tonic::transport::{Channel, Endpoint};
 
 /// How long an address may take to answer.
@@ -133,34 +132,22 @@ impl FrontendConnection {
         })
     }
 
-    /// Uninstalls a query, waiting for a frontend that is away. Its last frames still come.
+    /// Uninstalls a query. Its last frames still come.
     pub(crate) async fn uninstall(&self, query: u32) -> Result<(), CliError> {
-        let since = Instant::now();
-        loop {
-            let reply = self.client.clone().uninstall(wire::UninstallRequest { query }).await;
-            match reply {
-                // A frontend that is started again still has the query.
-                Err(status) if may_pass(&status) && since.elapsed() < PATIENCE => {
-                    tokio::time::sleep(RETRY_PAUSE).await;
-                }
-                reply => {
-                    reply.map_err(|status| refused("uninstall the query", &status))?;
-                    return Ok(());
-                }
-            }
-        }
+        let reply = self.client.clone().uninstall(wire::UninstallRequest { query }).await;
+        reply.map_err(|status| refused("uninstall the query", &status))?;
+        Ok(())
     }
 
-    /// Returns the frames of a query that the frontend has kept, then those to come, up to the last one. While the
-    /// frontend is away they are waited for, which `notify` is told in words.
+    /// Returns the frames of a query that the frontend has kept, then those to come, up to the last one; and whether the
+    /// frontend is away meanwhile, which the stream waits for.
     pub(crate) async fn results(
         &self,
         query: u32,
         wanted: Wanted,
-        notify: fn(&str),
-    ) -> Result<impl Stream<Item = Result<ResultFrame, CliError>> + Send + 'static, CliError> {
-        let reader = FrameReader::open(self.client.clone(), query, wanted, notify).await?;
-        Ok(unfold(reader, |mut reader| async { Some((reader.next().await?, reader)) }))
+    ) -> Result<BoxStream<'static, Result<FrameNews, CliError>>, CliError> {
+        let reader = FrameReader::open(self.client.clone(), query, wanted).await?;
+        Ok(unfold(reader, |mut reader| async { Some((reader.next().await?, reader)) }).boxed())
     }
 
     /// Returns all tracepoints by name.
@@ -232,10 +219,6 @@ pub(crate) struct AgentsAndStore {
     pub(crate) agents: Vec<ListedAgent>,
     /// Why it cannot, if it cannot.
     pub(crate) store_problem: Option<String>,
-}
-
-fn refused(action: &'static str, status: &Status) -> CliError {
-    CliError::Frontend { action, reason: status.message().to_owned() }
 }
 
 /// Returns the last error of a chain: transport errors themselves say only `transport error`.

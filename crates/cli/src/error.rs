@@ -32,6 +32,14 @@ pub enum CliError {
         /// The reason that it gave.
         reason: String,
     },
+    /// The frontend was reached before, and does not answer now.
+    #[error("cannot {action}: the frontend does not answer ({reason})")]
+    FrontendAway {
+        /// The request that failed, as in `install the query`.
+        action: &'static str,
+        /// The reason that the transport gave.
+        reason: String,
+    },
     /// A frontend could not be started here.
     #[error(transparent)]
     StartFrontend(#[from] pivot_frontend::FrontendError),

@@ -13,8 +13,19 @@ use tonic::{Code, Status, Streaming};
 /// How long a frontend that has gone is waited for.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long a reader waits before it tries again.
+/// How long to wait before a frontend that has gone is tried again.
 pub(crate) const RETRY_PAUSE: Duration = Duration::from_millis(200);
+
+/// News of a query's results.
+#[derive(Debug)]
+pub(crate) enum FrameNews {
+    /// The next frame has come.
+    Frame(Box<ResultFrame>),
+    /// The frontend does not answer, and is waited for.
+    Away,
+    /// The frontend answers again.
+    Back,
+}
 
 /// A position among the frames of one query.
 pub(crate) struct FrameReader {
@@ -23,12 +34,14 @@ pub(crate) struct FrameReader {
     wanted: Wanted,
     /// The sequence of the frame that was read last.
     sequence: u64,
-    /// The open stream; `None` before the first, and after one has broken.
+    /// The open stream; `None` after one has broken.
     frames: Option<Streaming<wire::Frame>>,
-    /// Whether no frame follows.
+    /// Since when no frame has come because the frontend was away; `None` while it is there.
+    away_since: Option<Instant>,
+    /// Whether that was told, and not that it is back.
+    is_away: bool,
+    /// Whether nothing follows.
     ended: bool,
-    /// Told, in words, that the frontend is waited for, and that it is back.
-    notify: fn(&str),
 }
 
 impl FrameReader {
@@ -37,67 +50,84 @@ impl FrameReader {
         client: FrontendClient<Channel>,
         query: u32,
         wanted: Wanted,
-        notify: fn(&str),
     ) -> Result<FrameReader, CliError> {
-        let (sequence, frames, ended) = (0, None, false);
-        let mut reader = FrameReader { client, query, wanted, sequence, frames, ended, notify };
-        reader.connect().await.map_err(|status| refused(&status))?;
+        let mut reader = FrameReader {
+            client,
+            query,
+            wanted,
+            sequence: 0,
+            frames: None,
+            away_since: None,
+            is_away: false,
+            ended: false,
+        };
+        reader.connect().await.map_err(|status| refused("read results", &status))?;
         Ok(reader)
     }
 
-    async fn connect(&mut self) -> Result<&mut Streaming<wire::Frame>, Status> {
+    async fn connect(&mut self) -> Result<(), Status> {
         let (query, after_sequence) = (self.query, self.sequence);
         let request = wire::ResultsRequest { query, after_sequence, wanted: self.wanted.into() };
-        let frames = self.client.results(request).await?.into_inner();
-        Ok(self.frames.insert(frames))
+        self.frames = Some(self.client.results(request).await?.into_inner());
+        Ok(())
     }
 
-    /// Waits for the next frame, also while the frontend is away. Returns `None` behind the last one; an error is the last
-    /// thing that the reader gives.
-    pub(crate) async fn next(&mut self) -> Option<Result<ResultFrame, CliError>> {
-        let mut away_since = None;
+    /// Waits for news, also while the frontend is away. Returns `None` behind the last frame; an error is the last thing
+    /// that the reader gives.
+    pub(crate) async fn next(&mut self) -> Option<Result<FrameNews, CliError>> {
         while !self.ended {
-            let problem = match self.try_next().await {
-                Ok(Some(frame)) => {
-                    if away_since.is_some() {
-                        (self.notify)("the frontend is back");
-                    }
-                    (self.sequence, self.ended) = (frame.sequence, frame.last);
-                    return Some(ResultFrame::from_wire(frame).map_err(CliError::from));
-                }
-                // A frontend that is stopped in order ends its streams without an error.
-                Ok(None) => Status::unavailable("the frontend went away before the last results"),
-                Err(status) => status,
+            let problem = match self.step().await {
+                Ok(Some(news)) => return Some(news),
+                Ok(None) => continue,
+                Err(problem) => problem,
             };
 
             self.frames = None;
-            let is_over = away_since.is_some_and(|since: Instant| since.elapsed() >= PATIENCE);
-            if is_over || !may_pass(&problem) {
+            let since = *self.away_since.get_or_insert_with(Instant::now);
+            if !may_pass(&problem) || since.elapsed() >= PATIENCE {
                 self.ended = true;
-                return Some(Err(refused(&problem)));
+                return Some(Err(refused("read results", &problem)));
             }
-            if away_since.is_none() {
-                away_since = Some(Instant::now());
-                (self.notify)("the frontend does not answer: waiting for it");
+            if !std::mem::replace(&mut self.is_away, true) {
+                return Some(Ok(FrameNews::Away));
             }
             tokio::time::sleep(RETRY_PAUSE).await;
         }
         None
     }
 
-    async fn try_next(&mut self) -> Result<Option<wire::Frame>, Status> {
-        match &mut self.frames {
-            Some(frames) => frames.message().await,
-            None => self.connect().await?.message().await,
+    /// Reads a frame or, without a stream, opens one, which is news if the frontend was away.
+    async fn step(&mut self) -> Result<Option<Result<FrameNews, CliError>>, Status> {
+        let Some(frames) = &mut self.frames else {
+            self.connect().await?;
+            let was_away = std::mem::take(&mut self.is_away);
+            return Ok(was_away.then_some(Ok(FrameNews::Back)));
+        };
+
+        match frames.message().await? {
+            Some(frame) => Ok(Some(self.take_in(frame))),
+            // A frontend that is stopped in order ends its streams without an error.
+            None => Err(Status::unavailable("it ended the stream before the last results")),
         }
+    }
+
+    fn take_in(&mut self, frame: wire::Frame) -> Result<FrameNews, CliError> {
+        (self.sequence, self.ended, self.away_since) = (frame.sequence, frame.last, None);
+        Ok(FrameNews::Frame(Box::new(ResultFrame::from_wire(frame)?)))
+    }
+}
+
+/// Returns the error of a request that failed.
+pub(crate) fn refused(action: &'static str, status: &Status) -> CliError {
+    let reason = status.message().to_owned();
+    if may_pass(status) {
+        CliError::FrontendAway { action, reason }
+    } else {
+        CliError::Frontend { action, reason }
     }
 }
 
 /// Whether a problem may be over when the frontend is started again or the network is back.
-pub(crate) fn may_pass(status: &Status) -> bool {
+fn may_pass(status: &Status) -> bool {
     matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled)
-}
-
-fn refused(status: &Status) -> CliError {
-    CliError::Frontend { action: "read results", reason: status.message().to_owned() }
 }

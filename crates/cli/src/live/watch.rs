@@ -5,6 +5,7 @@ use super::screen::TerminalScreen;
 use crate::client::FrontendConnection;
 use crate::error::CliError;
 use crate::format::WindowFile;
+use crate::frame_reader::FrameNews;
 use crate::frontend_lists::ListedQuery;
 use crate::result_frame::ResultFrame;
 use crate::table::StyleMode;
@@ -38,6 +39,8 @@ enum FrontendUpdate {
     Frame(Box<ResultFrame>),
     /// How the query stands; `None` if it is not installed any more.
     Status(Option<Box<ListedQuery>>),
+    /// Whether the frontend is away, and waited for.
+    Away(bool),
     Failed(CliError),
     /// No frame follows.
     StreamEnd,
@@ -122,6 +125,7 @@ fn apply_updates(
                 }
             }
             FrontendUpdate::Status(status) => view.status = status.map(|status| *status),
+            FrontendUpdate::Away(is_away) => view.is_frontend_away = is_away,
             FrontendUpdate::Failed(error) => return Err(error),
             FrontendUpdate::StreamEnd => return Ok(ControlFlow::Break(())),
         }
@@ -156,16 +160,17 @@ async fn send_frames(
     wanted: Wanted,
     sender: Sender<FrontendUpdate>,
 ) {
-    // The age of the table tells of a frontend that is away.
-    let mut frames = match connection.results(query, wanted, |_| ()).await {
-        Ok(frames) => Box::pin(frames),
+    let mut frames = match connection.results(query, wanted).await {
+        Ok(frames) => frames,
         Err(error) => return drop(sender.send(FrontendUpdate::Failed(error))),
     };
 
-    while let Some(frame) = frames.next().await {
+    while let Some(news) = frames.next().await {
         // The loop stops at a failure, and so nobody receives what may follow it.
-        let update = match frame {
-            Ok(frame) => FrontendUpdate::Frame(Box::new(frame)),
+        let update = match news {
+            Ok(FrameNews::Frame(frame)) => FrontendUpdate::Frame(frame),
+            Ok(FrameNews::Away) => FrontendUpdate::Away(true),
+            Ok(FrameNews::Back) => FrontendUpdate::Away(false),
             Err(error) => FrontendUpdate::Failed(error),
         };
         if sender.send(update).is_err() {
@@ -178,9 +183,11 @@ async fn send_frames(
 
 /// Sends how the query stands, again and again, until nobody receives any more.
 async fn send_status(connection: FrontendConnection, query: u32, sender: Sender<FrontendUpdate>) {
-    // A failure ends this quietly: it shows in the stream of frames as well, and is reported from there.
-    while let Ok(status) = connection.query(query).await {
-        if sender.send(FrontendUpdate::Status(status.map(Box::new))).is_err() {
+    loop {
+        // A failure shows in the stream of frames as well, and is reported from there.
+        if let Ok(status) = connection.query(query).await
+            && sender.send(FrontendUpdate::Status(status.map(Box::new))).is_err()
+        {
             return;
         }
         tokio::time::sleep(STATUS_INTERVAL).await;
