@@ -11,7 +11,7 @@ use crate::compilation::{CompiledQuery, Compiler};
 use crate::kept_frames::FrameSelection;
 use crate::select::SelectEngine;
 use crate::state::FrontendState;
-use crate::store::Store;
+use crate::store::{StateChanges, Store};
 use crate::wanted_advice::AgentCommand;
 use pivot_advice::{Exports, FieldDescriptor, Groups, Type, Value};
 use pivot_protocol::{to_wire, wire};
@@ -33,6 +33,8 @@ const STEPS: usize = 900;
 struct Case {
     state: FrontendState,
     store: Store,
+    /// Changes that a commit that failed has left.
+    uncommitted: Vec<Arc<StateChanges>>,
     connection: AgentConnectionId,
     inbox: mpsc::Receiver<Result<AgentCommand, Status>>,
     query: u32,
@@ -84,10 +86,21 @@ impl Case {
         let compiled = CompiledQuery::new(snapshot.next_id, program, CompileOptions::default(), 0);
         let query = state.install("", compiled, now_ns).number;
 
-        let (unacknowledged, sequence, truth) = (VecDeque::new(), 0, 0);
+        let (uncommitted, unacknowledged, sequence, truth) = (Vec::new(), VecDeque::new(), 0, 0);
         let random = seed | 1;
-        let mut case =
-            Case { state, store, connection, inbox, query, now_ns, unacknowledged, sequence, truth, random };
+        let mut case = Case {
+            state,
+            store,
+            uncommitted,
+            connection,
+            inbox,
+            query,
+            now_ns,
+            unacknowledged,
+            sequence,
+            truth,
+            random,
+        };
         case.commit();
         case.weave();
         case
@@ -139,10 +152,19 @@ impl Case {
     }
 
     fn commit(&mut self) {
-        let changes = self.state.advance(self.now_ns);
-        self.store.commit(&changes).unwrap();
+        self.store_all();
         self.state.publish();
         self.hear();
+    }
+
+    /// Advances the state and stores what has changed, but publishes nothing.
+    fn store_all(&mut self) {
+        self.uncommitted.push(Arc::new(self.state.advance(self.now_ns)));
+        self.store.commit(&self.uncommitted).unwrap();
+        // Now and then the commit is not known to have succeeded, and comes once more.
+        if self.below(8) > 0 {
+            self.uncommitted.clear();
+        }
     }
 
     /// Forgets what the frontend has acknowledged.
@@ -158,6 +180,7 @@ impl Case {
     fn restart(&mut self, directory: &Path) {
         // The file is open once.
         self.store = Store::none();
+        self.uncommitted.clear();
         (self.state, self.store) = open(directory, self.now_ns);
         (self.connection, self.inbox) = connect(&mut self.state, self.now_ns);
 
@@ -172,8 +195,7 @@ impl Case {
             0 => self.restart(directory),
             1 => {
                 // Committed, and ended before anybody heard of it.
-                let changes = self.state.advance(self.now_ns);
-                self.store.commit(&changes).unwrap();
+                self.store_all();
                 self.restart(directory);
             }
 
@@ -181,7 +203,9 @@ impl Case {
                 self.state.advance(self.now_ns);
                 self.restart(directory);
             }
-            3..=14 => self.now_ns += self.below(2 * SECOND as u64) as i64,
+            // The disk is full: nothing is stored, and nothing published.
+            3..=5 => self.uncommitted.push(Arc::new(self.state.advance(self.now_ns))),
+            6..=14 => self.now_ns += self.below(2 * SECOND as u64) as i64,
             15..=28 => self.report(),
             _ => self.commit(),
         }

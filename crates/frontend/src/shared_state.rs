@@ -27,8 +27,8 @@ const MAX_COMPUTATIONS: usize = 8;
 pub(crate) struct SharedState {
     state: Mutex<FrontendState>,
     store: Arc<Store>,
-    /// Changes that a failed commit has left to be written; locked while a commit runs.
-    uncommitted: tokio::sync::Mutex<StateChanges>,
+    /// Changes that are not known to be on disk, those of each advance of the state; locked while a commit runs.
+    uncommitted: tokio::sync::Mutex<Vec<Arc<StateChanges>>>,
     /// The fault of the store, as long as there is one.
     store_problem: Mutex<Option<String>>,
     engine: Arc<SelectEngine>,
@@ -209,23 +209,24 @@ impl SharedState {
     pub(crate) async fn commit(&self) -> Result<(), StoreError> {
         let mut uncommitted = self.uncommitted.lock().await;
         let changes = self.lock().advance(now_ns());
-        uncommitted.absorb(changes);
+        if self.store.is_durable() && !changes.is_empty() {
+            uncommitted.push(Arc::new(changes));
+        }
 
-        if self.store.is_durable() && !uncommitted.is_empty() {
-            let changes = Arc::new(std::mem::take(&mut *uncommitted));
+        if !uncommitted.is_empty() {
+            // They stay here until they are on disk: this call may be dropped meanwhile, as its client may leave.
             let outcome = tokio::task::spawn_blocking({
-                let (store, changes) = (self.store.clone(), changes.clone());
+                let (store, changes) = (self.store.clone(), uncommitted.clone());
                 move || store.commit(&changes)
             });
-
             let outcome = outcome.await.unwrap_or(Err(StoreError::Panicked));
             if let Err(error) = outcome {
-                *uncommitted = Arc::into_inner(changes).unwrap_or_default();
                 self.set_store_problem(Some(error.to_string()));
                 return Err(error);
             }
+            uncommitted.clear();
         }
-        *uncommitted = StateChanges::default();
+
         self.set_store_problem(None);
         self.lock().publish();
         Ok(())

@@ -12,7 +12,7 @@ use pivot_protocol::{to_wire, wire};
 use prost::Message;
 use redb::{Database, DatabaseError, ReadableTable, WriteTransaction};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use tonic::Status;
 
 /// The name of the file in the data directory.
@@ -100,9 +100,9 @@ impl Store {
         self.path.is_some()
     }
 
-    /// Makes changes durable. When this returns they are on disk; after an error none of them is, and they can be
-    /// committed again.
-    pub(crate) fn commit(&self, changes: &StateChanges) -> Result<(), StoreError> {
+    /// Makes changes durable, those of one advance of the state after the other. When this returns they are on disk; after an
+    /// error they may be or not, and are to be committed again, which changes nothing if they were.
+    pub(crate) fn commit(&self, changes: &[Arc<StateChanges>]) -> Result<(), StoreError> {
         let Some(path) = &self.path else { return Ok(()) };
         let mut database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
 
@@ -180,23 +180,32 @@ fn set_aside(path: &Path) -> Result<PathBuf, StoreError> {
 }
 
 /// Writes all changes in one transaction.
-fn write(database: &Database, changes: &StateChanges) -> Result<(), redb::Error> {
+fn write(database: &Database, changes: &[Arc<StateChanges>]) -> Result<(), redb::Error> {
     let mut transaction = database.begin_write()?;
     // Opening after a kill then takes milliseconds, however large the file is.
     transaction.set_quick_repair(true);
 
-    write_facts(&transaction, changes)?;
-    write_agents(&transaction, changes)?;
-    write_queries(&transaction, changes)?;
-    write_rows(&transaction, &changes.rows)?;
-    for (query, total) in &changes.totals {
-        write_total(&transaction, *query, total)?;
-    }
-    // Behind all others, so that nothing of a forgotten query stays.
-    for number in &changes.forgotten_queries {
-        forget_query(&transaction, *number)?;
+    for advance in changes {
+        write_advance(&transaction, advance)?;
     }
     transaction.commit()?;
+    Ok(())
+}
+
+/// Writes the changes of one advance of the state.
+fn write_advance(transaction: &WriteTransaction, changes: &StateChanges) -> Result<(), redb::Error> {
+    write_facts(transaction, changes)?;
+    write_agents(transaction, changes)?;
+    write_queries(transaction, changes)?;
+    write_rows(transaction, &changes.rows)?;
+    for (query, total) in &changes.totals {
+        write_total(transaction, *query, total)?;
+    }
+
+    // Behind all others, so that nothing of a forgotten query stays.
+    for number in &changes.forgotten_queries {
+        forget_query(transaction, *number)?;
+    }
     Ok(())
 }
 
@@ -318,7 +327,7 @@ mod tests {
     fn committed(directory: &Path) {
         let record = FrontendRecord { frontend: 7, ..FrontendRecord::default() };
         let changes = StateChanges { frontend: Some(record), ..StateChanges::default() };
-        Store::open(directory).unwrap().store.commit(&changes).unwrap();
+        Store::open(directory).unwrap().store.commit(&[Arc::new(changes)]).unwrap();
     }
 
     #[test]

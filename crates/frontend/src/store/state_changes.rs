@@ -87,49 +87,4 @@ impl StateChanges {
         let no_rows = woven.is_empty() && windows.is_empty() && rows.is_empty() && totals.is_empty();
         frontend.is_none() && no_agents && no_queries && no_rows
     }
-
-    /// Adds later changes: what a commit that failed has left is written together with what came since.
-    pub(crate) fn absorb(&mut self, later: StateChanges) {
-        self.frontend = later.frontend.or(self.frontend.take());
-        for incarnation in &later.forgotten_agents {
-            self.agents.remove(incarnation);
-            self.progress.remove(incarnation);
-        }
-        for incarnation in later.agents.keys().chain(later.progress.keys()) {
-            self.forgotten_agents.remove(incarnation);
-        }
-        for number in &later.forgotten_queries {
-            self.forget_query(*number);
-        }
-
-        self.agents.extend(later.agents);
-        self.progress.extend(later.progress);
-        self.forgotten_agents.extend(later.forgotten_agents);
-        self.departed.extend(later.departed);
-        self.queries.extend(later.queries);
-        self.results.extend(later.results);
-        self.forgotten_queries.extend(later.forgotten_queries);
-        self.woven.extend(later.woven);
-        self.windows.extend(later.windows);
-        self.rows.extend(later.rows);
-        for (query, total) in later.totals {
-            self.add_total(query, total);
-        }
-    }
-
-    fn forget_query(&mut self, number: u32) {
-        self.queries.remove(&number);
-        self.results.remove(&number);
-        self.totals.remove(&number);
-        self.woven.retain(|(query, _), _| *query != number);
-        self.windows.retain(|(query, _), _| *query != number);
-        self.rows.retain(|rows| rows.key.query != number);
-    }
-
-    /// A later total replaces an earlier one, and contains the windows of both.
-    fn add_total(&mut self, query: u32, later: FoldedTotal) {
-        let mut contains = self.totals.remove(&query).map(|earlier| earlier.contains).unwrap_or_default();
-        contains.extend(&later.contains);
-        self.totals.insert(query, FoldedTotal { contains, ..later });
-    }
 }
