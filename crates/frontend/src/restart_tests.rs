@@ -24,10 +24,15 @@ use tokio::sync::mpsc;
 use tonic::Status;
 
 const SECOND: i64 = 1_000_000_000;
-const TEXT: &str = "FROM t IN T GROUP BY t.host SELECT t.host, COUNT";
 
-/// The steps of one case: enough for windows to be forgotten and taken up by the result since install.
-const STEPS: usize = 900;
+/// Many short windows, which are forgotten and taken up by the result since install.
+const SHORT: &str = "FROM t IN T GROUP BY t.host SELECT t.host, COUNT";
+
+/// A few long windows, which many commits add to, so that they are written as a whole now and then.
+const LONG: &str = "FROM t IN T GROUP BY t.host SELECT t.host, COUNT EVERY 20m";
+
+/// The steps of one case.
+const STEPS: usize = 1_500;
 
 /// A frontend over a store, and the one agent that it has.
 struct Case {
@@ -43,6 +48,9 @@ struct Case {
     unacknowledged: VecDeque<wire::Report>,
     sequence: u64,
     truth: u64,
+    /// How often the result since install was stored as a whole, and how often a window was.
+    stored_totals: usize,
+    stored_windows: usize,
     random: u64,
 }
 
@@ -76,18 +84,20 @@ fn connect(
 }
 
 impl Case {
-    fn new(directory: &Path, seed: u64) -> Case {
+    fn new(directory: &Path, text: &str, seed: u64) -> Case {
         let now_ns = SECOND;
         let (mut state, store) = open(directory, now_ns);
         let (connection, inbox) = connect(&mut state, now_ns);
 
         let snapshot = state.compile_snapshot();
-        let program = compile_with(TEXT, &snapshot.catalog, &CompileOptions::default()).unwrap();
+        let program = compile_with(text, &snapshot.catalog, &CompileOptions::default()).unwrap();
         let compiled = CompiledQuery::new(snapshot.next_id, program, CompileOptions::default(), 0);
         let query = state.install("", compiled, now_ns).number;
 
         let (uncommitted, unacknowledged, sequence, truth) = (Vec::new(), VecDeque::new(), 0, 0);
-        let random = seed | 1;
+        let (stored_totals, stored_windows) = (0, 0);
+        // Neighbouring seeds lead to cases that have nothing in common.
+        let random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
         let mut case = Case {
             state,
             store,
@@ -99,6 +109,8 @@ impl Case {
             unacknowledged,
             sequence,
             truth,
+            stored_totals,
+            stored_windows,
             random,
         };
         case.commit();
@@ -157,9 +169,16 @@ impl Case {
         self.hear();
     }
 
+    fn advance(&mut self) {
+        let changes = self.state.advance(self.now_ns);
+        self.stored_totals += changes.totals.len();
+        self.stored_windows += changes.rows.iter().filter(|rows| rows.replaces_earlier).count();
+        self.uncommitted.push(Arc::new(changes));
+    }
+
     /// Advances the state and stores what has changed, but publishes nothing.
     fn store_all(&mut self) {
-        self.uncommitted.push(Arc::new(self.state.advance(self.now_ns)));
+        self.advance();
         self.store.commit(&self.uncommitted).unwrap();
         // Now and then the commit is not known to have succeeded, and comes once more.
         if self.below(8) > 0 {
@@ -204,17 +223,18 @@ impl Case {
                 self.restart(directory);
             }
             // The disk is full: nothing is stored, and nothing published.
-            3..=5 => self.uncommitted.push(Arc::new(self.state.advance(self.now_ns))),
-            6..=14 => self.now_ns += self.below(2 * SECOND as u64) as i64,
+            3..=5 => self.advance(),
+            6..=14 => self.now_ns += self.below(4 * SECOND as u64) as i64,
             15..=28 => self.report(),
             _ => self.commit(),
         }
     }
 }
 
-async fn check(seed: u64) {
+/// Runs a case, and returns it at its end.
+async fn check(text: &str, seed: u64) -> Case {
     let directory = tempfile::tempdir().unwrap();
-    let mut case = Case::new(directory.path(), seed);
+    let mut case = Case::new(directory.path(), text, seed);
     for _ in 0..STEPS {
         case.step(directory.path());
     }
@@ -243,12 +263,14 @@ async fn check(seed: u64) {
     let counted: u64 = since_install.result.groups.groups.iter().map(|group| group.n).sum();
     assert_eq!(counted, case.truth, "seed {seed}");
     assert!(!since_install.result.is_partial(since_install.table), "seed {seed}");
+    case
 }
 
 #[tokio::test]
 async fn a_frontend_that_stops_anywhere_goes_on_with_the_right_sums() {
     let first = RandomState::new().hash_one(0);
-    for case in 0..4 {
-        check(first.wrapping_add(case)).await;
+    for seed in [first, first.wrapping_add(1)] {
+        assert!(check(SHORT, seed).await.stored_totals > 0, "seed {seed}: windows were taken up");
+        assert!(check(LONG, seed).await.stored_windows > 0, "seed {seed}: windows were written as a whole");
     }
 }
