@@ -86,6 +86,8 @@ mod server;
 mod shared_state;
 mod state;
 mod state_durability;
+#[cfg(test)]
+mod state_tests;
 mod store;
 mod time_range;
 mod tracepoint_index;
