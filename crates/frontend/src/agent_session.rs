@@ -312,22 +312,27 @@ impl AgentSession {
         }
     }
 
-    /// Whether it is lost, and may have gathered rows of a query in a time that it has not reported: from when it may
-    /// have woven the query until it has unwoven everything, because its lease has ended.
+    /// Whether it is lost, and may have gathered rows of a query in a part of a range that it has not reported.
     pub(crate) fn may_have_rows(&self, term: QueryTerm<'_>, range: TimeRange) -> bool {
-        let AgentPresence::Lost(lost_ns) = self.presence else { return false };
+        self.unreported(term).and_then(|unreported| unreported.within(range)).is_some()
+    }
+
+    /// Returns the time in which it may have gathered rows of a query that nobody has seen: of one that is lost, from its
+    /// last report until it has unwoven everything, because its lease has ended. `None` if there is none.
+    pub(crate) fn unreported(&self, term: QueryTerm<'_>) -> Option<TimeRange> {
+        let AgentPresence::Lost(lost_ns) = self.presence else { return None };
         let is_told = self.told >= term.installed;
         let has_flushed = term.removed.is_some_and(|generation| self.newest_woven >= generation);
         if !is_told || has_flushed || !self.exports.contains_any(term.tracepoints) {
-            return false;
+            return None;
         }
 
         let status = self.status_of(term.query);
         let is_ruled_out = status.is_some_and(|status| status.state == QueryState::RuledOut);
         let since_ns = if self.watermark_ns > 0 { self.watermark_ns } else { self.connected_ns };
-        let gathered =
+        let unreported =
             TimeRange { start_ns: since_ns, end_ns: lost_ns.saturating_add(self.identity.lease_ns) };
-        !is_ruled_out && gathered.within(range).is_some()
+        (!is_ruled_out && unreported.length_ns() > 0).then_some(unreported)
     }
 
     /// Takes over how each query fares in it.

@@ -16,7 +16,7 @@ use crate::query_definition::{QueryDefinition, QueryRemoval, QueryTick};
 use crate::store::{QueryRecord, RemovalRecord, ResultRecord, StateChanges, StoredQuery};
 use crate::time_range::TimeRange;
 use crate::unreturned_replies::{BareReplies, UnreturnedReplies};
-use crate::window::ClosedWindow;
+use crate::window::{ClosedWindow, WindowCloseRules};
 use crate::window_groups::WindowGroups;
 use crate::windows::{QueryWindows, UnreportedWindows};
 use pivot_protocol::{from_wire, to_wire};
@@ -116,7 +116,7 @@ impl InstalledQuery {
 
     /// Makes the frames that were kept of stored windows again, under their sequences, for readers that come back.
     pub(crate) fn restore_frames(&mut self, registry: &AgentRegistry, now: QueryTick) {
-        let rules = self.definition.close_rules(self.removed, now, false);
+        let rules = self.definition.close_rules(self.removed, now);
         let shown = self.windows.shown(rules, registry);
         for (sequence, window) in shown {
             let frame = self.window_frame(window, registry);
@@ -269,8 +269,14 @@ impl InstalledQuery {
     /// that has changed to a commit.
     pub(crate) fn tick(&mut self, registry: &AgentRegistry, now: QueryTick, changes: &mut StateChanges) {
         let merged = self.windows.merge_staged(|| self.frames.drop_cumulative());
+        // Before windows are looked at, which would seem complete without these agents.
+        self.note_forgotten(registry, now.now_ns);
         let ends = self.finished_ns.is_none() && self.has_been_flushed(registry, now.grace_ns, now.now_ns);
-        let rules = self.definition.close_rules(self.removed, now, ends);
+        let rules = WindowCloseRules {
+            close_all: ends,
+            misses_rows: self.misses_rows,
+            ..self.definition.close_rules(self.removed, now)
+        };
 
         let closed = self.windows.close_due(rules, registry, now.now_ns, || self.frames.drop_cumulative());
         for window in closed {
@@ -284,7 +290,6 @@ impl InstalledQuery {
             self.frames.push(self.last_frame(registry), now.keep_frames);
         }
 
-        self.note_forgotten(registry, now.now_ns);
         self.costs.forget_agents(registry.forgotten().keys().copied());
         self.windows.covered.forget_agents(registry.forgotten().keys().copied());
         self.windows.collect_changes(self.definition.id.number, now.batch, merged, changes);
@@ -293,9 +298,15 @@ impl InstalledQuery {
 
     /// Notes that agents are forgotten: what they may have gathered will not come any more.
     fn note_forgotten(&mut self, registry: &AgentRegistry, now_ns: i64) {
-        let life = self.life(now_ns);
-        let term = self.definition.term(self.removed);
-        self.misses_rows |= registry.forgotten().values().any(|agent| agent.may_have_rows(term, life));
+        let (life, term) = (self.life(now_ns), self.definition.term(self.removed));
+        let forgotten = registry.forgotten().values();
+        let unreported: Vec<TimeRange> =
+            forgotten.filter_map(|agent| agent.unreported(term)?.within(life)).collect();
+
+        for range in unreported {
+            self.misses_rows = true;
+            self.windows.miss(range);
+        }
     }
 
     /// Returns the time from its install to its end, or until now.

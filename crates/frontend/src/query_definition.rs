@@ -63,18 +63,14 @@ impl QueryDefinition {
         }
     }
 
-    /// Returns when windows close at a tick; all do if the query `ends` with it.
-    pub(crate) fn close_rules(
-        &self,
-        removed: Option<QueryRemoval>,
-        now: QueryTick,
-        ends: bool,
-    ) -> WindowCloseRules<'_> {
+    /// Returns when windows close at a tick, unless the query ends with it.
+    pub(crate) fn close_rules(&self, removed: Option<QueryRemoval>, now: QueryTick) -> WindowCloseRules<'_> {
         WindowCloseRules {
             term: self.term(removed),
             removed_ns: removed.map(|removed| removed.at_ns),
             grace_ns: now.grace_ns,
-            close_all: ends,
+            close_all: false,
+            misses_rows: false,
             batch: now.batch,
             every_ns: self.program.settings.every_ns,
             installed_ns: self.installed_ns,

@@ -522,3 +522,136 @@ async fn uninstall_ends_with_the_cumulative_result_after_the_flush() {
         3
     );
 }
+
+/// Connects an agent, in place of its earlier connection if there is one, which has a lease of 10 s and weaves at once.
+fn connect(fixture: &mut StateFixture, incarnation: u64, tracepoint: &str, now_ns: i64) -> AgentConnectionId {
+    let identity = AgentIdentity { lease_ns: 10 * SECOND, ..AgentIdentity::default() };
+    let (outbox, inbox) = mpsc::channel(100);
+    let exports = vec![exports(tracepoint)].into();
+    let connection = fixture.state.connect(incarnation, identity, exports, outbox, now_ns);
+
+    // It is told what to weave when it is stored that it is there.
+    fixture.state.tick(now_ns);
+    fixture.inbox = inbox;
+    let woven = WovenNotice { generation: fixture.state.generation(), ..Default::default() };
+    fixture.state.note_woven(connection, woven, now_ns);
+    connection
+}
+
+/// A frontend whose agents 1 and 2 have reported two rows each of the second from 1 s on; agent 1 is lost at 2.5 s.
+fn fixture_with_a_lost_agent() -> StateFixture {
+    let mut fixture = fixture();
+    let lost = connect(&mut fixture, 1, "T", 3);
+    let other = connect(&mut fixture, 2, "T", 4);
+    for connection in [lost, other] {
+        fixture.connection = connection;
+        fixture.report(1, SECOND, 2);
+    }
+
+    fixture.state.tick(2 * SECOND);
+    fixture.state.disconnect(lost, 2 * SECOND + SECOND / 2);
+    fixture
+}
+
+/// The start of each frame's window, the agents that have reported it and those that should, and whether it and the
+/// result since install are partial.
+fn completeness(frames: &[wire::Frame]) -> Vec<(i64, u32, u32, bool, Option<bool>)> {
+    let found = frames.iter().map(|frame| {
+        let window = frame.completeness.unwrap();
+        let whole = frame.cumulative_completeness.map(|whole| whole.partial);
+        let start = frame.window_start_ns / SECOND;
+        (start, window.agents_reporting, window.agents_expected, window.partial, whole)
+    });
+    found.collect()
+}
+
+#[tokio::test]
+async fn a_lost_agent_is_missed_until_its_lease_has_ended_and_holds_nothing_up() {
+    let mut fixture = fixture_with_a_lost_agent();
+    fixture.frames(2 * SECOND).await;
+
+    // While it may be back any moment its window waits.
+    fixture.report(2, 2 * SECOND, 1);
+    assert!(fixture.frames(3 * SECOND).await.is_empty());
+    let frames = fixture.frames(5 * SECOND).await;
+    assert_eq!(completeness(&frames), [(2, 1, 2, true, Some(true))]);
+
+    // Later ones do not wait, and those behind its lease do not miss it.
+    fixture.report(3, 9 * SECOND, 1);
+    let frames = fixture.frames(10 * SECOND).await;
+    assert_eq!(completeness(&frames), [(9, 1, 2, true, Some(true))]);
+    fixture.report(4, 13 * SECOND, 1);
+    let frames = fixture.frames(14 * SECOND).await;
+    assert_eq!(completeness(&frames), [(13, 1, 1, false, Some(true))]);
+
+    // That it is forgotten does not bring its rows.
+    fixture.report(5, 4_000 * SECOND, 1);
+    let frames = fixture.frames(4_001 * SECOND).await;
+    assert!(fixture.state.registry.get(1).is_none());
+    assert_eq!(completeness(&frames), [(4_000, 1, 1, false, Some(true))]);
+}
+
+#[tokio::test]
+async fn what_a_lost_agent_reports_when_it_is_back_makes_results_complete_again() {
+    let mut fixture = fixture_with_a_lost_agent();
+    fixture.report(2, 2 * SECOND, 1);
+    for second in 3..80 {
+        fixture.report(second as u64, second * SECOND, 1);
+        fixture.state.tick((second + 1) * SECOND);
+    }
+    let frames = fixture.frames(80 * SECOND).await;
+    assert_eq!(completeness(&frames).last().unwrap().4, Some(true));
+
+    // Also those of windows that are forgotten: of sixty and more seconds.
+    let other = fixture.connection;
+    fixture.connection = connect(&mut fixture, 1, "T", 81 * SECOND);
+    fixture.report(2, 2 * SECOND, 5);
+    fixture.report(3, 81 * SECOND, 5);
+    fixture.connection = other;
+    fixture.report(80, 81 * SECOND, 1);
+    let frames = fixture.frames(83 * SECOND).await;
+    let last = frames.last().unwrap();
+    assert!(!last.cumulative_completeness.unwrap().partial, "{:?}", last.cumulative_completeness);
+    assert_eq!(count(&last.cumulative), Value::U64(2 + 2 + 78 + 5 + 5 + 1));
+}
+
+#[tokio::test]
+async fn a_lost_agent_that_cannot_have_rows_is_not_missed() {
+    let mut fixture = fixture();
+    let unrelated = connect(&mut fixture, 2, "U", 3);
+    fixture.state.disconnect(unrelated, SECOND);
+    fixture.report(1, SECOND, 2);
+    let frames = fixture.frames(2 * SECOND).await;
+    assert_eq!(completeness(&frames), [(1, 1, 1, false, Some(false))]);
+}
+
+#[tokio::test]
+async fn a_query_that_is_uninstalled_while_an_agent_is_lost_ends_partial() {
+    let mut fixture = fixture_with_a_lost_agent();
+    fixture.frames(2 * SECOND).await;
+    assert!(fixture.state.uninstall(fixture.query, 5 * SECOND));
+    fixture.state.tick(5 * SECOND);
+    fixture.weave();
+
+    let frames = fixture.frames(20 * SECOND).await;
+    let last = frames.last().unwrap();
+    assert!(last.last && last.cumulative_completeness.unwrap().partial);
+}
+
+#[test]
+fn agents_hear_from_a_frontend_that_can_store_nothing() {
+    let mut fixture = fixture();
+    fixture.state.tick(SECOND);
+    while fixture.inbox.try_recv().is_ok() {}
+
+    // What changes is neither told nor acknowledged.
+    fixture.report(1, SECOND, 2);
+    fixture.state.uninstall(fixture.query, 2 * SECOND);
+    fixture.state.advance(2 * SECOND);
+    fixture.state.keep_agents_alive();
+    let heard = fixture.inbox.try_recv().unwrap().unwrap();
+    assert!(
+        matches!(heard, AgentCommand::WovenEverywhere(_)) && fixture.inbox.try_recv().is_err(),
+        "{heard:?}"
+    );
+}

@@ -30,6 +30,8 @@ pub(crate) struct Window {
     pub(crate) sequence: u64,
     /// The agents of its newest frame.
     pub(crate) coverage: AgentCoverage,
+    /// Agents that are forgotten and may have had rows of it: it will not be complete any more.
+    pub(crate) missed_agents: u32,
     /// Whether its newest frame was made without some agent.
     pub(crate) is_incomplete: bool,
     /// Whether it has changed since the last commit began, apart from rows.
@@ -50,6 +52,7 @@ impl Window {
             revision: 0,
             sequence: 0,
             coverage: AgentCoverage::default(),
+            missed_agents: 0,
             is_incomplete: false,
             is_changed: true,
             stored_groups: 0,
@@ -96,12 +99,13 @@ impl Window {
     /// Makes a window as it was stored.
     pub(crate) fn restore(stored: &StoredWindow, shape: &Groups) -> Window {
         let WindowRecord { end_ns, closed_batch, revision, sequence, is_incomplete, .. } = stored.record;
-        let WindowRecord { reporting, expected, .. } = stored.record;
+        let WindowRecord { reporting, expected, missed_agents, .. } = stored.record;
         Window {
             closed_batch,
             revision,
             sequence,
             coverage: AgentCoverage { reporting, expected, lost: 0 },
+            missed_agents,
             is_incomplete,
             is_changed: false,
             stored_groups: stored.stored_groups(shape),
@@ -120,6 +124,7 @@ impl Window {
             reporting: self.coverage.reporting,
             expected: self.coverage.expected,
             is_forgotten: false,
+            missed_agents: self.missed_agents,
         }
     }
 
@@ -179,6 +184,8 @@ pub(crate) struct WindowCloseRules<'r> {
     pub(crate) close_all: bool,
     /// The commit that makes it durable.
     pub(crate) batch: u64,
+    /// Whether agents are forgotten that may have had rows.
+    pub(crate) misses_rows: bool,
     /// The length of the query's windows.
     pub(crate) every_ns: i64,
     /// When the query was installed.

@@ -191,6 +191,16 @@ impl QueryWindows {
         merged
     }
 
+    /// Notes that an agent is forgotten that may have had rows in a time range which nobody has seen.
+    pub(crate) fn miss(&mut self, unreported: TimeRange) {
+        for (&start_ns, window) in &mut self.windows {
+            if unreported.within(TimeRange { start_ns, end_ns: window.end_ns }).is_some() {
+                window.missed_agents += 1;
+                window.is_changed = true;
+            }
+        }
+    }
+
     /// Makes a window without rows, which an agent was to report and has not, unless there is one or was one.
     pub(crate) fn open(&mut self, time_range: TimeRange) {
         if time_range.start_ns > self.forgotten_ns {
@@ -242,7 +252,8 @@ impl QueryWindows {
         let mut surplus = open.saturating_sub(MAX_OPEN);
         let mut due = Vec::new();
         let rechecks = self.is_recheck_due(rules, now_ns);
-        if rechecks && self.drop_complete(rules, registry) {
+        // Of an agent that is forgotten nobody knows any more which windows it has not reported.
+        if rechecks && !rules.misses_rows && self.drop_complete(rules, registry) {
             before_cumulative_changes();
         }
 
@@ -252,7 +263,10 @@ impl QueryWindows {
                 continue;
             }
             let time_range = TimeRange { start_ns, end_ns: window.end_ns };
-            let coverage = registry.coverage(rules.term, time_range, now_ns.saturating_sub(rules.grace_ns));
+            let mut coverage =
+                registry.coverage(rules.term, time_range, now_ns.saturating_sub(rules.grace_ns));
+            coverage.expected += window.missed_agents;
+            coverage.lost += window.missed_agents;
 
             // An agent that had nothing to say of a window has reported past it meanwhile.
             let heard = coverage.agents_heard();

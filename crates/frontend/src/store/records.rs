@@ -220,6 +220,9 @@ pub(crate) struct WindowRecord {
     /// Whether it is kept for the result since install alone.
     #[prost(bool, tag = "8")]
     pub(crate) is_forgotten: bool,
+    /// Agents that are forgotten and may have had rows of it.
+    #[prost(uint32, tag = "9")]
+    pub(crate) missed_agents: u32,
 }
 
 /// Merged groups.
