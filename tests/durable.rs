@@ -167,3 +167,21 @@ async fn a_client_that_reads_results_goes_on_over_a_restart_and_says_that_it_wai
     assert_eq!(total["completeness"]["partial"], false);
     drop(agent);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn spans_that_begin_requests_are_named_over_a_restart() {
+    let mut server = ServerProcess::start().await;
+    run_at_prompt(&server, r"\carriers app::*::handle");
+
+    server.restart().await;
+    let listed = run_at_prompt(&server, r"\carriers");
+    assert!(listed.contains("app::*::handle"), "{listed}");
+}
+
+/// Runs a command of the prompt, and returns its output.
+fn run_at_prompt(server: &ServerProcess, command: &str) -> String {
+    let mut pivot = Command::new(pivot_binary());
+    let output = pivot.args(["--frontend", &server.url(), "-c", command]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}

@@ -1,4 +1,5 @@
-//! What is said below a result whose rows lack a request: how many, and where their events ran.
+//! The notices below a result about events that ran outside any request: how many, at which tracepoint, in which span and
+//! thread.
 //!
 //! ```text
 //! 160 rows had no request: Log.append in span `append`, thread `raft-core`

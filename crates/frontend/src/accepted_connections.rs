@@ -5,10 +5,10 @@
 //!                agents and clients                       told so, 2 s   disk, and others
 //! ```
 //!
-//! Who comes when there is no room is told so: its first call is refused with the reason. Beyond a few of those at
+//! A connection beyond the limit is told so: its first call is refused with the reason. Beyond a few of those at
 //! once, connections are closed as they come.
 
-use crate::guarded_connection::{ConnectionInfo, ConnectionRoom, GuardedConnection, OpenConnection};
+use crate::guarded_connection::{ConnectionRoom, GuardedConnection, OpenConnection, RequestConnection};
 use crate::open_files;
 use futures::stream::{Stream, unfold};
 use std::io;
@@ -97,8 +97,8 @@ impl Acceptor {
 
 /// Refuses the calls of a connection for which there is no room.
 pub(crate) fn refuse_surplus(request: Request<()>) -> Result<Request<()>, Status> {
-    match request.extensions().get::<ConnectionInfo>() {
-        Some(ConnectionInfo { room: ConnectionRoom::Refused, .. }) => {
+    match request.extensions().get::<RequestConnection>() {
+        Some(RequestConnection { room: ConnectionRoom::Refused, .. }) => {
             let wrong =
                 "the frontend has as many connections as it takes: see its limit of open files (ulimit -n)";
             Err(Status::resource_exhausted(wrong))
@@ -110,7 +110,7 @@ pub(crate) fn refuse_surplus(request: Request<()>) -> Result<Request<()>, Status
 /// Lets the call of a client keep its connection open, unless there is no room.
 pub(crate) fn engage(request: Request<()>) -> Result<Request<()>, Status> {
     let request = refuse_surplus(request)?;
-    if let Some(connection) = request.extensions().get::<ConnectionInfo>() {
+    if let Some(connection) = request.extensions().get::<RequestConnection>() {
         connection.engage();
     }
     Ok(request)

@@ -1,4 +1,4 @@
-//! Who an agent is.
+//! The identity of an agent: its process, host, build and labels, as it says them when it connects.
 
 use crate::wanted_advice::WantedForm;
 use std::collections::HashMap;

@@ -12,7 +12,7 @@
 use crate::agent_registry::AgentConnectionId;
 use crate::agent_session::{Outbox, SequenceCheck};
 use crate::agent_wire::{agent_report, command, exports, identity, losses, woven_notice};
-use crate::guarded_connection::ConnectionInfo;
+use crate::guarded_connection::RequestConnection;
 use crate::shared_state::{SharedState, now_ns};
 use crate::wanted_advice::AgentCommand;
 use futures::stream::{BoxStream, StreamExt, iter};
@@ -51,7 +51,7 @@ impl Agents for AgentsService {
         request: Request<Streaming<wire::FromAgent>>,
     ) -> Result<Response<Self::AttachStream>, Status> {
         let (outbox, commands) = mpsc::channel(OUTBOX);
-        let connection = request.extensions().get::<ConnectionInfo>().cloned();
+        let connection = request.extensions().get::<RequestConnection>().cloned();
         // The response comes before hello: some clients wait for it before they send.
         tokio::spawn(serve(self.shared.clone(), request.into_inner(), outbox, connection));
 
@@ -73,7 +73,7 @@ async fn serve(
     shared: Arc<SharedState>,
     mut stream: Streaming<wire::FromAgent>,
     outbox: Outbox,
-    info: Option<ConnectionInfo>,
+    underlying: Option<RequestConnection>,
 ) {
     let first = tokio::time::timeout(HELLO, stream.message()).await;
     let Ok(Ok(Some(wire::FromAgent { kind: Some(Kind::Hello(mut hello)) }))) = first else {
@@ -83,7 +83,7 @@ async fn serve(
     };
 
     // Whoever says nothing does not keep a connection open.
-    info.iter().for_each(ConnectionInfo::engage);
+    underlying.iter().for_each(RequestConnection::engage);
 
     let incarnation = hello.incarnation;
     let catalogue = exports(std::mem::take(&mut hello.catalogue));

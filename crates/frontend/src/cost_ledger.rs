@@ -47,7 +47,7 @@ impl ReportedCost {
     }
 }
 
-/// What a query has cost a process of late, and in how much time.
+/// The recent cost of a query in one process, and the length of the time that it is about.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RecentCost {
     pub(crate) cost: QueryCost,

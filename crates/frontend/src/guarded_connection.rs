@@ -33,12 +33,12 @@ pub(crate) enum ConnectionRoom {
 
 /// A connection as services see it, among the extensions of each request.
 #[derive(Debug, Clone)]
-pub(crate) struct ConnectionInfo {
+pub(crate) struct RequestConnection {
     pub(crate) room: ConnectionRoom,
     is_engaged: Arc<AtomicBool>,
 }
 
-impl ConnectionInfo {
+impl RequestConnection {
     /// Notes that somebody has asked something, so that the connection stays.
     pub(crate) fn engage(&self) {
         self.is_engaged.store(true, Ordering::Relaxed);
@@ -67,7 +67,7 @@ impl Drop for OpenConnection {
 #[derive(Debug)]
 pub(crate) struct GuardedConnection {
     stream: TcpStream,
-    info: ConnectionInfo,
+    info: RequestConnection,
     /// When it is closed, unless it is engaged before.
     deadline: Option<Pin<Box<Sleep>>>,
     _open: OpenConnection,
@@ -79,7 +79,7 @@ impl GuardedConnection {
         let time = if room == ConnectionRoom::Served { UNASKED } else { REFUSED };
         GuardedConnection {
             stream,
-            info: ConnectionInfo { room, is_engaged: Arc::default() },
+            info: RequestConnection { room, is_engaged: Arc::default() },
             deadline: Some(Box::pin(tokio::time::sleep(time))),
             _open: open,
         }
@@ -101,9 +101,9 @@ impl GuardedConnection {
 }
 
 impl Connected for GuardedConnection {
-    type ConnectInfo = ConnectionInfo;
+    type ConnectInfo = RequestConnection;
 
-    fn connect_info(&self) -> ConnectionInfo {
+    fn connect_info(&self) -> RequestConnection {
         self.info.clone()
     }
 }

@@ -1,4 +1,4 @@
-//! What agents export: each distinct catalogue once, and all of them united for the compiler.
+//! The tracepoints that agents export: each distinct catalogue is kept once, and all are united for the compiler.
 //!
 //! ```text
 //! agents 1, 2, 3 of one program ──▶ ExportedSet ──▶ ProgramTracepoint ─┐

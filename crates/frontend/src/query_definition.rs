@@ -1,4 +1,4 @@
-//! What an installed query is, apart from its results: its text and program, its advice, and when it runs.
+//! The definition of an installed query: its text, its program and advice, and when it runs. Its results are elsewhere.
 
 use crate::agent_session::QueryTerm;
 use crate::store::{MeasuredRecord, QueryRecord, RemovalRecord};

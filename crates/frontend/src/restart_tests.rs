@@ -44,7 +44,7 @@ struct Case {
     inbox: mpsc::Receiver<Result<AgentCommand, Status>>,
     query: u32,
     now_ns: i64,
-    /// What the agent has reported and has not heard to be durable.
+    /// Reports that the agent has sent, and of which it has not been told that they are stored.
     unacknowledged: VecDeque<wire::Report>,
     sequence: u64,
     truth: u64,

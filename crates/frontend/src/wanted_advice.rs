@@ -1,4 +1,4 @@
-//! What the frontend tells agents, and in which form they take it.
+//! The commands of the frontend to its agents, and the news of the wanted advice that they rest on.
 
 use pivot_protocol::wire;
 use prost::bytes::Bytes;

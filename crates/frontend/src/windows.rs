@@ -21,9 +21,8 @@
 //! way, or if rows found no group of their own. An agent that is late makes a revision of it, also if it has no
 //! rows. A cumulative result is partial while any of its windows is.
 //!
-//! What agents report is **staged** first, and merged into windows all at once when the next commit begins: so the
-//! rows of a commit are at hand as what they are, the difference to the commit before, and no frame shows a row
-//! that is not in it.
+//! Reported groups are **staged** first. When a commit begins, all staged groups are merged into their windows at once.
+//! So a commit has the difference to the one before at hand, as a table, and no frame shows a row that is not stored.
 //!
 //! Windows hold their groups behind an `Arc`: a frame shares them, and late data copies them only if a
 //! frame that somebody may still read holds them.

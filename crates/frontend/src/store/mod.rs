@@ -1,4 +1,4 @@
-//! What survives the frontend's process: one file of tables in the data directory, written in group commits.
+//! The durable state of the frontend: one file of tables in the data directory, written in group commits.
 //!
 //! ```text
 //! FrontendState ──advance──▶ StateChanges ──commit, fsync──▶ tables ──open──▶ StoredState ──▶ FrontendState

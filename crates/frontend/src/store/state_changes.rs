@@ -1,4 +1,4 @@
-//! What has changed in memory since the commit before, with everything that the store needs to write it.
+//! The changes of the state since the commit before, with everything that the store needs to write them.
 
 use super::records::{
     AgentProgress, AgentRecord, DepartedRecord, FrontendRecord, QueryRecord, ResultRecord, WindowRecord,

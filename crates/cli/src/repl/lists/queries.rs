@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 /// From this width on, texts stand in a column of their own, and else in a line below the figures.
 const WIDE_COLUMNS: usize = 140;
 
-/// What a query costs in a second, in one process or in all together.
+/// The cost of a query per second, in one process or in all together.
 #[derive(Debug, Default)]
 struct CostRates {
     events: f64,
