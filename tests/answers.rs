@@ -179,7 +179,7 @@ async fn compare(seed: u64) -> Result<usize, String> {
 async fn install(frontend: &mut TestFrontend, case: &Case, every: i64) -> Result<u32, String> {
     let params = params(&case.query).into_iter().map(|(name, value)| (name, to_wire::value(&value)));
     let text = format!("{}\nEVERY {every}s", case.query);
-    let request = wire::InstallRequest { text, name: String::new(), params: params.collect() };
+    let request = wire::InstallRequest { text, name: String::new(), params: params.collect(), owner: None };
     let response = frontend.client.install(request).await.expect("an answer").into_inner();
     response.query.ok_or_else(|| format!("refused: {:?}", response.diagnostics))
 }

@@ -17,18 +17,30 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 pub struct ServerProcess {
     data: TempDir,
     port: u16,
+    /// Arguments beside address and directory.
+    arguments: Vec<String>,
     child: Option<Child>,
 }
 
 impl ServerProcess {
     /// Starts a server at a free port.
     pub async fn start() -> ServerProcess {
+        ServerProcess::start_with(&[]).await
+    }
+
+    /// Starts a server at a free port, with these arguments also when it is started again.
+    pub async fn start_with(arguments: &[&str]) -> ServerProcess {
         let free = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let port = free.local_addr().expect("it is bound").port();
         drop(free);
 
         let data = tempfile::tempdir().expect("there is room for temporary files");
-        let mut server = ServerProcess { data, port, child: None };
+        let mut server = ServerProcess {
+            data,
+            port,
+            arguments: arguments.iter().map(|argument| (*argument).into()).collect(),
+            child: None,
+        };
         server.restart().await;
         server
     }
@@ -67,7 +79,7 @@ impl ServerProcess {
         self.kill();
         let listen = format!("127.0.0.1:{}", self.port);
         let mut command = Command::new(pivot_binary());
-        command.args(["server", "--listen", &listen, "--data"]).arg(self.data.path());
+        command.args(["server", "--listen", &listen, "--data"]).arg(self.data.path()).args(&self.arguments);
         self.child =
             Some(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("the binary runs"));
         self.client().await;

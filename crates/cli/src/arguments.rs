@@ -9,6 +9,9 @@ use std::time::Duration;
 /// How long EXPLAIN ANALYZE runs a query unless `--for` says otherwise.
 pub(crate) const ANALYZE_DURATION: Duration = Duration::from_secs(3);
 
+/// The least time for which a client that is not heard of is waited for.
+const LEAST_CLIENT_GRACE: Duration = Duration::from_secs(1);
+
 /// Stands below the help of the client.
 const CLIENT_HELP: &str = "\
 Examples:
@@ -18,6 +21,7 @@ Examples:
   pivot -c 'FROM e IN DataNodeMetrics.incrBytesRead
             GROUP BY e.host SELECT e.host, SUM(e.delta)' --for 10s
   pivot -f q2.pivot --for 1m --format json | jq .rows
+  pivot -f q2.pivot --detach            install the query and leave it
   pivot -c '\\dt Data*'                  tracepoints, as in the REPL
 
 Exit codes:
@@ -86,6 +90,9 @@ pub struct ServerArguments {
     /// Address to listen at; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS", default_value_t = default_listen())]
     pub listen: SocketAddr,
+    /// How long a query stays whose client has vanished without uninstalling it, unless it was asked to stay.
+    #[arg(long, value_name = "DURATION", env = "PIVOT_CLIENT_GRACE", default_value = "60s", value_parser = client_grace)]
+    pub client_grace: Duration,
     /// Directory in which queries, results and agents are kept over restarts, or `none` to keep nothing. By default
     /// `pivot` in the user's directory for data, such as ~/.local/share/pivot.
     #[arg(long, value_name = "DIRECTORY", env = "PIVOT_DATA")]
@@ -134,6 +141,9 @@ pub struct BatchArguments {
     /// How long to run, such as 500ms, 10s, 2m; until Ctrl-C if not given.
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     pub duration: Option<Duration>,
+    /// Leaves the queries installed when this command ends, which it does at once, and prints number and name of each.
+    #[arg(long, conflicts_with = "duration")]
+    pub detach: bool,
     /// How results are printed.
     #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
     pub format: OutputFormat,
@@ -179,6 +189,14 @@ fn default_listen() -> SocketAddr {
 /// Reads a number with a unit, as in query text.
 fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).ok_or_else(|| format!("`{text}` is not a duration like 500ms, 10s, 2m or 1h"))
+}
+
+/// Reads a duration that leaves clients the time to be heard of.
+fn client_grace(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        grace if grace < LEAST_CLIENT_GRACE => Err("clients need at least 1s to be heard of".to_owned()),
+        grace => Ok(grace),
+    }
 }
 
 fn parse_duration(text: &str) -> Option<Duration> {

@@ -10,7 +10,10 @@
 //! frame is complete.
 
 use crate::arguments::{ANALYZE_DURATION, BatchArguments, OutputFormat};
+use crate::batch_statement::BatchStatement;
 use crate::client::FrontendConnection;
+use crate::client_session::QueryStay;
+use crate::detach::install_detached;
 use crate::error::CliError;
 use crate::format::{FrameWriter, choose_writer};
 use crate::frame_reader::{FrameNews, PATIENCE, RETRY_PAUSE};
@@ -20,6 +23,7 @@ use crate::input::{InputItem, InputQuery, InputSource};
 use crate::live::waiting;
 use crate::outside_notices::outside_notices;
 use crate::params::QueryParams;
+use crate::query_owner::abandoned;
 use crate::repl::commands::{BackslashCommand, parse};
 use crate::repl::stateless_commands;
 use crate::result_frame::{FrameColumn, ResultFrame};
@@ -29,14 +33,9 @@ use futures::stream::{BoxStream, SelectAll, StreamExt};
 use pivot_protocol::wire::results_request::Wanted;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
-
-/// A query to install, with the text that its diagnostics point into.
-struct BatchStatement<'a> {
-    input: &'a InputSource,
-    statement: InputQuery,
-}
 
 /// Does what the inputs ask for, in their order. Queries run until `--for` has passed, until Ctrl-C, or until all
 /// of them have ended.
@@ -61,6 +60,16 @@ pub(crate) async fn run(
         }
     }
     run_queries(connection, options, &queries).await
+}
+
+/// Describes a client with inputs in a word or two: `-c`, `q2.pivot and 3 more`.
+pub(crate) fn described(inputs: &[InputSource]) -> String {
+    let Some(first) = inputs.first() else { return "batch".to_owned() };
+    let name = Path::new(&first.origin).file_name().unwrap_or_default().to_string_lossy();
+    match inputs.len() - 1 {
+        0 => name.into_owned(),
+        others => format!("{name} and {others} more"),
+    }
 }
 
 /// Does anything but running a query. Breaks if the command is `\q`.
@@ -133,6 +142,9 @@ async fn run_queries(
 ) -> Result<(), CliError> {
     if statements.is_empty() {
         return Ok(());
+    }
+    if options.detach {
+        return install_detached(connection, options, statements).await;
     }
     // One header cannot serve the columns of two queries.
     if options.format == OutputFormat::Csv && statements.len() > 1 {
@@ -224,7 +236,8 @@ impl<'a> QueryBatch<'a> {
 
     async fn install_one(&mut self, query: &BatchStatement<'_>) -> Result<(), CliError> {
         let BatchStatement { input, statement } = query;
-        let reply = self.connection.install(&statement.text, &statement.name, &self.params).await?;
+        let (text, name) = (&statement.text, &statement.name);
+        let reply = self.connection.install(text, name, &self.params, QueryStay::WithClient).await?;
         input.print_diagnostics(statement, &reply.diagnostics);
         let number = reply.query.ok_or_else(|| CliError::DoesNotCompile(input.origin.clone()))?;
 
@@ -327,6 +340,9 @@ impl<'a> QueryBatch<'a> {
             query.total_rows = frame.cumulative.len();
             query.agents = frame.cumulative_completeness.agents_expected;
             query.ended = true;
+            if frame.is_abandoned {
+                eprintln!("warning: {}", abandoned(query.number));
+            }
             let end_ns = frame.end_ns.max(query.newest.end_ns);
             let total = frame.total(query.start_ns.unwrap_or(frame.start_ns));
             writer.write_frame(&mut out, &ResultFrame { end_ns, ..total })?;

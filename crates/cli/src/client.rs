@@ -1,5 +1,6 @@
 //! The connection to a frontend, through the public Frontend service alone. Messages are converted here, once.
 
+use crate::client_session::{ClientSession, QueryStay};
 use crate::error::CliError;
 use crate::frame_reader::{FrameNews, FrameReader, refused};
 use crate::frontend_lists::{AgentPresence, ListedAgent, ListedCarriers, ListedQuery};
@@ -14,6 +15,7 @@ use pivot_protocol::{
 };
 use pivot_query::{Diagnostic, Diagnostics, Severity};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 use tonic::transport::{Channel, Endpoint};
 
@@ -27,6 +29,7 @@ const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub(crate) struct FrontendConnection {
     client: FrontendClient<Channel>,
+    session: Arc<ClientSession>,
 }
 
 /// The answer to an install.
@@ -68,8 +71,9 @@ pub(crate) struct ListedField {
 }
 
 impl FrontendConnection {
-    /// Connects to the frontend at a URI, or fails within seconds if nobody answers.
-    pub(crate) async fn open(address: &str) -> Result<FrontendConnection, CliError> {
+    /// Connects a client, which is described in a word or two, to the frontend at a URI, or fails within seconds if nobody
+    /// answers.
+    pub(crate) async fn open(address: &str, what: &str) -> Result<FrontendConnection, CliError> {
         let refuse = |reason| CliError::InvalidAddress { address: address.to_owned(), reason };
         check_frontend_address(address).map_err(refuse)?;
         let endpoint = Endpoint::from_shared(address.to_owned())
@@ -83,7 +87,7 @@ impl FrontendConnection {
             reason: root_cause(&error),
         })?;
         let client = FrontendClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
-        Ok(FrontendConnection { client })
+        Ok(FrontendConnection { client, session: Arc::new(ClientSession::new(what)) })
     }
 
     /// Has a query compiled and installed. A query that does not compile is a reply and no error.
@@ -92,11 +96,14 @@ impl FrontendConnection {
         text: &str,
         name: &str,
         params: &QueryParams,
+        stay: QueryStay,
     ) -> Result<InstallReply, CliError> {
+        self.session.begin(&self.client);
         let request = wire::InstallRequest {
             text: text.to_owned(),
             name: name.to_owned(),
             params: params_to_wire(params),
+            owner: Some(self.session.owner(stay)),
         };
         let reply = self.client.clone().install(request).await;
         let reply = reply.map_err(|status| refused("install the query", &status))?.into_inner();
@@ -136,6 +143,13 @@ impl FrontendConnection {
     pub(crate) async fn uninstall(&self, query: u32) -> Result<(), CliError> {
         let reply = self.client.clone().uninstall(wire::UninstallRequest { query }).await;
         reply.map_err(|status| refused("uninstall the query", &status))?;
+        Ok(())
+    }
+
+    /// Has a query stay installed when its client has gone.
+    pub(crate) async fn keep(&self, query: u32) -> Result<(), CliError> {
+        let reply = self.client.clone().keep(wire::KeepRequest { query }).await;
+        reply.map_err(|status| refused("keep the query", &status))?;
         Ok(())
     }
 

@@ -44,6 +44,10 @@ SELECT cl.process, SUM(incr.delta);";
 
 /// Starts frontend and store, runs the REPL or the queries of the arguments, and stops everything.
 pub(crate) fn run(runtime: &Runtime, options: &DemoArguments) -> Result<(), CliError> {
+    if options.batch.detach {
+        let pointless = "the queries of a demo end with it: --detach is for `pivot -c` and `pivot -f`";
+        return Err(CliError::Command(pointless.to_owned()));
+    }
     // A query that cannot compile is refused before the seconds that the start takes.
     let inputs = batch_inputs(options)?;
     for input in inputs.iter().flatten() {
@@ -119,7 +123,7 @@ fn run_with_store(
         started => started?,
     };
 
-    let connection = runtime.block_on(FrontendConnection::open(address))?;
+    let connection = runtime.block_on(FrontendConnection::open(address, "demo"))?;
     let expected = cluster.members().len();
     runtime.block_on(wait_for_agents(&connection, expected, &interrupted))?;
     signals.abort();

@@ -5,6 +5,7 @@ use pivot_advice::{
     WithheldMessages,
 };
 use pivot_protocol::{from_wire, wire};
+use std::time::Duration;
 
 /// An installed query, as the frontend saw it when it was asked.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -40,6 +41,19 @@ pub(crate) struct ListedQuery {
     pub(crate) outside: OutsidePlaces,
     /// Tuples that were packed since install.
     pub(crate) packed: u64,
+    /// The client that installed it, for people; empty if that has not said.
+    pub(crate) owner: String,
+    /// `None` if it stays when its client has gone.
+    pub(crate) lease: Option<ListedLease>,
+}
+
+/// The lease of a query that goes some time after its client.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct ListedLease {
+    /// How long it stays when its client is not heard of.
+    pub(crate) grace: Duration,
+    /// How long its client was not heard of.
+    pub(crate) unheard: Duration,
 }
 
 /// Why a query is not woven at one tracepoint of one agent.
@@ -180,6 +194,11 @@ impl ListedQuery {
             held_back_for: found.held_back_for,
             outside: from_wire::outside_places(found.outside),
             packed: from_wire::cost(found.cost).packed,
+            owner: found.owner,
+            lease: found.lease.map(|lease| ListedLease {
+                grace: Duration::from_nanos(lease.grace_ns.unsigned_abs()),
+                unheard: Duration::from_nanos(lease.unheard_ns.unsigned_abs()),
+            }),
         }
     }
 }

@@ -29,15 +29,18 @@
 //!
 //! **Front door:** [`run`] does what [`arguments::CliArguments`] say.
 //!
-//! **Reading order:** [`arguments`] and `subcommands`; `client`, `result_frame` and `frontend_lists`, which everything is about;
+//! **Reading order:** [`arguments`] and `subcommands`; `client` with `client_session`, `result_frame` and `frontend_lists`, which everything is about;
 //! `humanize`, `terminal_text` and `table`, which make text; `input` and `params`, which read text; `format` and
-//! `batch`; `live`; `repl`; `server`, `demo` and `fmt`.
+//! `batch` with `detach`; `live`; `repl`; `server`, `demo` and `fmt`.
 
 pub mod arguments;
 mod batch;
+mod batch_statement;
 mod client;
+mod client_session;
 mod data_directory;
 mod demo;
+mod detach;
 mod diagnostic_text;
 pub mod error;
 mod fmt;
@@ -49,6 +52,7 @@ mod input;
 mod live;
 mod outside_notices;
 mod params;
+mod query_owner;
 mod repl;
 mod result_frame;
 mod ruled_out;

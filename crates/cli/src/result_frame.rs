@@ -173,6 +173,8 @@ pub(crate) struct ResultFrame {
     pub(crate) cumulative_outside: OutsidePlaces,
     /// Whether no frame follows.
     pub(crate) last: bool,
+    /// Whether no frame follows because the client that installed the query was not heard of.
+    pub(crate) is_abandoned: bool,
 }
 
 /// The known losses of a result, and how many agents contributed.
@@ -202,6 +204,7 @@ pub(crate) struct FrameCompleteness {
 impl ResultFrame {
     /// Converts a message. It is an error if a row does not fit the columns, as everything behind relies on that.
     pub(crate) fn from_wire(frame: wire::Frame) -> Result<ResultFrame, ProtocolError> {
+        let is_abandoned = frame.end() == wire::frame::End::Abandoned;
         let columns = columns_from_wire(frame.columns);
         let width = columns.len();
 
@@ -228,6 +231,7 @@ impl ResultFrame {
             outside: from_wire::outside_places(frame.outside),
             cumulative_outside: from_wire::outside_places(frame.cumulative_outside),
             last: frame.last,
+            is_abandoned,
         })
     }
 

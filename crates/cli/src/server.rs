@@ -3,6 +3,7 @@
 use crate::arguments::ServerArguments;
 use crate::data_directory::data_directory;
 use crate::error::CliError;
+use pivot_frontend::FrontendOptions;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use tokio::signal::unix::{SignalKind, signal};
@@ -14,7 +15,9 @@ pub(crate) async fn run(options: &ServerArguments) -> Result<(), CliError> {
     let mut interrupt = signal(SignalKind::interrupt())?;
 
     let data = data_directory(options.data.as_deref())?;
-    let frontend = pivot_frontend::start(frontend_options(options.listen, data.clone())).await?;
+    let client_grace = options.client_grace;
+    let frontend_options = FrontendOptions { client_grace, ..frontend_options(options.listen, data.clone()) };
+    let frontend = pivot_frontend::start(frontend_options).await?;
     let address = frontend.address();
     let kept = match data {
         Some(data) => format!("keeps queries and results in {}", data.display()),
@@ -33,6 +36,6 @@ pub(crate) async fn run(options: &ServerArguments) -> Result<(), CliError> {
 }
 
 /// Returns the options of a frontend that listens at an address and keeps its state in a directory, if any.
-pub(crate) fn frontend_options(listen: SocketAddr, data: Option<PathBuf>) -> pivot_frontend::FrontendOptions {
-    pivot_frontend::FrontendOptions { listen, data, ..Default::default() }
+pub(crate) fn frontend_options(listen: SocketAddr, data: Option<PathBuf>) -> FrontendOptions {
+    FrontendOptions { listen, data, ..Default::default() }
 }

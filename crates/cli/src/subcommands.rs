@@ -30,13 +30,16 @@ pub fn run(arguments: CliArguments) -> Result<(), CliError> {
 fn run_client(runtime: &Runtime, arguments: &CliArguments) -> Result<(), CliError> {
     let options = &arguments.batch;
     if is_interactive() && !options.has_text() {
-        let connection = runtime.block_on(FrontendConnection::open(&arguments.frontend))?;
+        if options.detach {
+            return Err(CliError::Command("--detach needs a query: give one with -c or -f".to_owned()));
+        }
+        let connection = runtime.block_on(FrontendConnection::open(&arguments.frontend, "repl"))?;
         return ReplSession::new(runtime.handle().clone(), connection).run();
     }
 
     let inputs = InputSource::read(options)?;
     runtime.block_on(async {
-        let connection = FrontendConnection::open(&arguments.frontend).await?;
+        let connection = FrontendConnection::open(&arguments.frontend, &batch::described(&inputs)).await?;
         batch::run(&connection, options, &inputs).await
     })
 }

@@ -9,6 +9,8 @@ use crate::estimate::SampledMeaning;
 use crate::installed_query::InstalledQuery;
 use crate::kept_frames::{ComputedFrame, FrameSelection, ResultWithTable};
 use crate::known_exports::KnownExports;
+use crate::query_end::QueryEnd;
+use crate::query_owner::QueryOwner;
 use crate::select::{ResultColumn, ResultRow, other_row};
 use crate::state::FrontendState;
 use pivot_advice::{CarrierGlob, NamedCarrier, QueryBudget, QueryId, WithheldReason};
@@ -16,9 +18,21 @@ use pivot_protocol::wire::{self, results_request::Wanted};
 use pivot_protocol::{ProtocolError, from_wire, to_wire};
 use pivot_query::{CompileOptions, Diagnostic, Diagnostics, ExporterCount, OutputPlan, Severity};
 use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
 /// The most hosts that are named whose baggage was held back.
 const MAX_HELD_BACK_HOSTS: usize = 8;
+
+/// The longest id of a client session.
+const MAX_SESSION_BYTES: usize = 128;
+
+/// The longest name of an owner; what is longer is cut.
+const MAX_OWNER_BYTES: usize = 256;
+
+/// A client session with an id that is too long.
+#[derive(Debug, thiserror::Error)]
+#[error("the id of a session has at most {MAX_SESSION_BYTES} bytes")]
+pub(crate) struct SessionTooLong;
 
 /// A parameter of a query whose value cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -120,7 +134,8 @@ pub(crate) fn frame(computed: &ComputedFrame<'_>) -> wire::Frame {
         cumulative: cumulative.map(rows).unwrap_or_default(),
         completeness: Some(completeness(*window, frame.coverage)),
         cumulative_completeness: cumulative.map(|result| completeness(result, frame.coverage)),
-        last: frame.last,
+        last: frame.end.is_some(),
+        end: frame.end.map_or(wire::frame::End::Unspecified, QueryEnd::to_wire).into(),
         other: other(*window, output),
         cumulative_other: cumulative.and_then(|result| other(result, output)),
         without_cumulative: cumulative.is_none(),
@@ -169,8 +184,8 @@ fn completeness(computed: ResultWithTable<'_>, coverage: AgentCoverage) -> wire:
 }
 
 /// Encodes a query as it is listed.
-pub(crate) fn query(query: &InstalledQuery, registry: &AgentRegistry) -> wire::Query {
-    let definition = &query.definition;
+pub(crate) fn query(query: &InstalledQuery, state: &FrontendState) -> wire::Query {
+    let (definition, registry) = (&query.definition, &state.registry);
     let cumulative = query.cumulative();
     let agents = agent_statuses(query, registry);
 
@@ -193,7 +208,32 @@ pub(crate) fn query(query: &InstalledQuery, registry: &AgentRegistry) -> wire::Q
         unreturned_from: query.unreturned.peers().into_iter().map(str::to_owned).collect(),
         held_back_for: if cumulative.loss.held_back > 0 { held_back_hosts(registry) } else { Vec::new() },
         outside: to_wire::outside_places(&cumulative.outside),
+        owner: definition.owner.name.clone(),
+        lease: client_lease(query, state),
     }
+}
+
+fn client_lease(query: &InstalledQuery, state: &FrontendState) -> Option<wire::ClientLease> {
+    let unheard = state.unheard(query)?;
+    Some(wire::ClientLease {
+        grace_ns: nanoseconds(state.lease_clock.grace()),
+        unheard_ns: nanoseconds(unheard),
+    })
+}
+
+/// Returns a time in nanoseconds, or the longest that can be written.
+pub(crate) fn nanoseconds(time: Duration) -> i64 {
+    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// Decodes who a query belongs to.
+pub(crate) fn query_owner(owner: Option<wire::QueryOwner>) -> Result<QueryOwner, SessionTooLong> {
+    let wire::QueryOwner { session, mut name, stays } = owner.unwrap_or_default();
+    if session.len() > MAX_SESSION_BYTES {
+        return Err(SessionTooLong);
+    }
+    name.truncate(name.floor_char_boundary(MAX_OWNER_BYTES));
+    Ok(QueryOwner { name, session, stays })
 }
 
 /// Returns the hosts to which agents must not send baggage and would have, in order.

@@ -85,10 +85,12 @@ impl ClientsService {
 #[tonic::async_trait]
 impl Frontend for ClientsService {
     async fn install(&self, request: Request<wire::InstallRequest>) -> Reply<wire::InstallResponse> {
-        let wire::InstallRequest { text, name, params } = request.into_inner();
+        let wire::InstallRequest { text, name, params, owner } = request.into_inner();
+        let owner = client_wire::query_owner(owner);
+        let owner = owner.map_err(|wrong| Status::invalid_argument(wrong.to_string()))?;
         let options = compile_options(params)?;
 
-        match self.shared.install(&name, &text, &options).await {
+        match self.shared.install(&name, &text, &options, &owner).await {
             Ok(installed) => Ok(Response::new(wire::InstallResponse {
                 query: Some(installed.number),
                 diagnostics: client_wire::diagnostics(&installed.warnings),
@@ -133,9 +135,24 @@ impl Frontend for ClientsService {
         }
     }
 
+    async fn keep_alive(&self, request: Request<wire::KeepAliveRequest>) -> Reply<wire::KeepAliveResponse> {
+        let mut state = self.shared.lock();
+        state.keep_alive(&request.into_inner().session);
+        let grace_ns = client_wire::nanoseconds(state.lease_clock.grace());
+        Ok(Response::new(wire::KeepAliveResponse { grace_ns }))
+    }
+
+    async fn keep(&self, request: Request<wire::KeepRequest>) -> Reply<wire::KeepResponse> {
+        let number = request.into_inner().query;
+        match self.shared.keep(number).await? {
+            true => Ok(Response::new(wire::KeepResponse {})),
+            false => Err(unknown(number)),
+        }
+    }
+
     async fn list_queries(&self, _: Request<wire::ListQueriesRequest>) -> Reply<wire::ListQueriesResponse> {
         let state = self.shared.lock();
-        let queries = state.active().map(|query| client_wire::query(query, &state.registry));
+        let queries = state.active().map(|query| client_wire::query(query, &state));
         Ok(Response::new(wire::ListQueriesResponse { queries: queries.collect() }))
     }
 

@@ -13,7 +13,9 @@ use crate::cost_ledger::{CostLedger, RecentCost};
 use crate::covered_time::RangeCoverage;
 use crate::kept_frames::{Frame, KeptFrames, ResultOnDemand, ResultScope};
 use crate::query_definition::{QueryDefinition, QueryRemoval, QueryTick};
-use crate::store::{QueryRecord, RemovalRecord, ResultRecord, StateChanges, StoredQuery};
+use crate::query_end::QueryEnd;
+use crate::query_owner::QueryOwner;
+use crate::store::{QueryRecord, ResultRecord, StateChanges, StoredQuery};
 use crate::time_range::TimeRange;
 use crate::unreturned_replies::{BareReplies, UnreturnedReplies};
 use crate::window::{ClosedWindow, WindowCloseRules};
@@ -22,6 +24,7 @@ use crate::windows::{QueryWindows, UnreportedWindows};
 use pivot_protocol::{from_wire, to_wire};
 use pivot_query::QueryProgram;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How much longer than a window's grace a removed query waits for its agents.
 const FLUSH_NS: i64 = 3_000_000_000;
@@ -37,6 +40,8 @@ pub(crate) struct InstalledQuery {
     pub(crate) frames: KeptFrames,
     /// Number of clients that read its frames.
     pub(crate) readers: u32,
+    /// When its client was last heard of, by the clock of leases.
+    pub(crate) held: Duration,
     /// When it was removed; `None` while it is to be woven.
     removed: Option<QueryRemoval>,
     /// When its last frame was made. From then on nothing is merged any more.
@@ -67,6 +72,7 @@ impl InstalledQuery {
             advice_generation: generation,
             exports_version,
             measured,
+            owner: QueryOwner::default(),
         };
 
         InstalledQuery {
@@ -76,6 +82,7 @@ impl InstalledQuery {
             unreturned: UnreturnedReplies::default(),
             frames: KeptFrames::new(),
             readers: 0,
+            held: Duration::ZERO,
             removed: None,
             finished_ns: None,
             misses_rows: false,
@@ -93,7 +100,12 @@ impl InstalledQuery {
         let mut query = InstalledQuery::new(stored.record.name.clone(), compiled, generation, installed_ns);
 
         query.definition.advice_generation = advice_generation;
-        query.removed = removed.map(|RemovalRecord { generation, at_ns }| QueryRemoval { generation, at_ns });
+        query.definition.owner = QueryOwner {
+            name: stored.record.owner.clone(),
+            session: stored.record.session.clone(),
+            stays: stored.record.stays,
+        };
+        query.removed = removed.map(QueryRemoval::restore);
         query.windows = QueryWindows::restore(&shape, unreported, stored);
         query.costs.total = from_wire::cost(stored.result.cost);
         query.unreturned = UnreturnedReplies::restore(stored.result.unreturned.clone().into_iter().collect());
@@ -134,6 +146,17 @@ impl InstalledQuery {
     /// Whether it is to be woven.
     pub(crate) fn is_active(&self) -> bool {
         self.removed.is_none()
+    }
+
+    /// Returns why it is not installed any more; `None` while it is.
+    pub(crate) fn end(&self) -> Option<QueryEnd> {
+        self.removed.map(|removed| removed.end)
+    }
+
+    /// Notes who it belongs to.
+    pub(crate) fn set_owner(&mut self, owner: QueryOwner) {
+        self.is_changed |= owner != self.definition.owner;
+        self.definition.owner = owner;
     }
 
     /// Whether the time is over that its DURATION clause gave it.
@@ -178,8 +201,8 @@ impl InstalledQuery {
     }
 
     /// Removes it with a generation; frames of what was reported until then are still to come.
-    pub(crate) fn remove(&mut self, generation: u64, now_ns: i64) {
-        self.removed.get_or_insert(QueryRemoval { generation, at_ns: now_ns });
+    pub(crate) fn remove(&mut self, generation: u64, end: QueryEnd, now_ns: i64) {
+        self.removed.get_or_insert(QueryRemoval { generation, at_ns: now_ns, end });
         self.is_changed = true;
     }
 
@@ -383,7 +406,7 @@ impl InstalledQuery {
         let time = RangeCoverage::default();
         let scope = ResultScope { time, heard: AllAgentsReported::All, incomplete_windows: 0 };
         let result = ResultOnDemand::new(nothing, scope);
-        Frame { last: true, ..self.frame(time_range, self.whole_coverage(registry), result, registry) }
+        Frame { end: self.end(), ..self.frame(time_range, self.whole_coverage(registry), result, registry) }
     }
 
     /// Returns the agents of the newest window or, if there never was one, those that took part without having
@@ -415,7 +438,7 @@ impl InstalledQuery {
             revision: 0,
             output: self.definition.output.clone(),
             coverage,
-            last: false,
+            end: None,
             result,
             cumulative: Some(self.cumulative_result(window.end_ns, registry)),
         }

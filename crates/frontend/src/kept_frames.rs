@@ -22,6 +22,7 @@
 use crate::agent_registry::{AgentCoverage, AllAgentsReported};
 use crate::covered_time::RangeCoverage;
 use crate::estimate::{column_estimate, is_sampled};
+use crate::query_end::QueryEnd;
 use crate::select::{ResultColumn, ResultTable, SelectEngine};
 use crate::time_range::TimeRange;
 use crate::window_groups::WindowGroups;
@@ -108,8 +109,8 @@ pub(crate) struct Frame {
     pub(crate) revision: u32,
     pub(crate) output: Arc<OutputPlan>,
     pub(crate) coverage: AgentCoverage,
-    /// Whether no frame follows.
-    pub(crate) last: bool,
+    /// Why no frame follows; `None` if one does.
+    pub(crate) end: Option<QueryEnd>,
     /// The groups of the window.
     pub(crate) result: Arc<ResultOnDemand>,
     /// The groups since install; `None` if a later frame has them, or the reader does not want them.
@@ -281,7 +282,7 @@ impl KeptFrames {
         }
 
         let mut frame = self.kept.get(index).filter(|frame| frame.sequence <= self.published)?.clone();
-        if selection == FrameSelection::Windows && !frame.last {
+        if selection == FrameSelection::Windows && frame.end.is_none() {
             frame.cumulative = None;
         }
         Some(frame)
@@ -334,7 +335,7 @@ mod tests {
             revision: 0,
             output: output(),
             coverage: AgentCoverage { reporting: 1, expected: 1, lost: 0 },
-            last: false,
+            end: None,
             result: window,
             cumulative: Some(part(3)),
         };
@@ -385,7 +386,7 @@ mod tests {
         frames.drop_cumulative();
         check(&frames, FrameSelection::All, &[(1, false), (2, false), (3, false)]);
         let last = frames.kept.back_mut().unwrap();
-        (last.last, last.cumulative) = (true, Some(part(1)));
+        (last.end, last.cumulative) = (Some(QueryEnd::Uninstalled), Some(part(1)));
         check(&frames, FrameSelection::Windows, &[(1, false), (2, false), (3, true)]);
     }
 

@@ -39,12 +39,12 @@
 //! * agents: `agents_service`, `agent_wire` (wire form), `agent_report`, `agent_session`, `agent_registry`, `wanted_advice`,
 //!   `wanted_set`
 //! * catalogue: `announced_exports`, `known_exports`, `program_tracepoint`, `tracepoint_index`, `departed_agents`
-//! * queries: `state`, `compilation`, `convergence`, `query_definition`, `installed_query`, `installed_queries`, `restored_query`, `cost_ledger`
+//! * queries: `state`, `compilation`, `convergence`, `query_definition`, `query_owner`, `query_end`, `installed_query`, `installed_queries`, `restored_query`, `cost_ledger`
 //! * merging: `window_groups`, `window`, `windows`, `incomplete_time`, `time_range`, `unreturned_replies`
 //! * what survives a restart: `state_durability`, `store`
 //! * results: `kept_frames`, `select`, `finished_groups`, `estimate` (samples), `evaluated_rows`, `column_role`,
 //!   `unify_column`
-//! * clients: `clients_service`, `client_wire` (wire form), `frame_stream`, `frame_room`
+//! * clients: `clients_service`, `client_wire` (wire form), `client_leases`, `lease_clock`, `frame_stream`, `frame_room`
 
 mod accepted_connections;
 mod agent_identity;
@@ -54,6 +54,7 @@ mod agent_session;
 mod agent_wire;
 mod agents_service;
 mod announced_exports;
+mod client_leases;
 mod client_wire;
 mod clients_service;
 mod column_role;
@@ -74,10 +75,13 @@ mod installed_queries;
 mod installed_query;
 mod kept_frames;
 mod known_exports;
+mod lease_clock;
 mod open_files;
 mod options;
 mod program_tracepoint;
 mod query_definition;
+mod query_end;
+mod query_owner;
 #[cfg(test)]
 mod restart_tests;
 mod restored_query;

@@ -19,6 +19,8 @@ pub struct FrontendOptions {
     pub keep_frames: usize,
     /// How long the frames of an uninstalled query are kept.
     pub keep_finished: Duration,
+    /// How long a query that goes with its client stays when the client is not heard of.
+    pub client_grace: Duration,
     /// The most connections of agents and clients together; fewer if the process may not open so many files.
     pub max_connections: usize,
 }
@@ -31,6 +33,7 @@ impl Default for FrontendOptions {
             grace: Duration::from_secs(2),
             keep_frames: 300,
             keep_finished: Duration::from_secs(60),
+            client_grace: Duration::from_secs(60),
             max_connections: 20_000,
         }
     }

@@ -1,6 +1,8 @@
 //! The definition of an installed query: its text, its program and advice, and when it runs. Its results are elsewhere.
 
 use crate::agent_session::QueryTerm;
+use crate::query_end::QueryEnd;
+use crate::query_owner::QueryOwner;
 use crate::store::{MeasuredRecord, QueryRecord, RemovalRecord};
 use crate::window::WindowCloseRules;
 use pivot_advice::{Advice, QueryId};
@@ -8,12 +10,25 @@ use pivot_protocol::to_wire;
 use pivot_query::{CompileOptions, OutputPlan, QueryProgram};
 use std::sync::Arc;
 
-/// When a query was removed.
+/// When a query was removed, and why.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct QueryRemoval {
     /// The first generation without it.
     pub(crate) generation: u64,
     pub(crate) at_ns: i64,
+    pub(crate) end: QueryEnd,
+}
+
+impl QueryRemoval {
+    /// Makes a removal as it was stored. Frontends before stored no reason.
+    pub(crate) fn restore(record: RemovalRecord) -> QueryRemoval {
+        let RemovalRecord { generation, at_ns, .. } = record;
+        QueryRemoval { generation, at_ns, end: QueryEnd::from_wire(record.end()) }
+    }
+
+    fn record(self) -> RemovalRecord {
+        RemovalRecord { generation: self.generation, at_ns: self.at_ns, end: self.end.to_wire().into() }
+    }
 }
 
 /// The definition of a query, and the generations that brought it.
@@ -38,6 +53,8 @@ pub(crate) struct QueryDefinition {
     pub(crate) exports_version: u64,
     /// The measurement of EXPLAIN ANALYZE that the query is, if it is one.
     pub(crate) measured: Option<MeasuredRecord>,
+    /// The client that installed it.
+    pub(crate) owner: QueryOwner,
 }
 
 /// A tick of the clock at which a query's windows are examined.
@@ -79,7 +96,7 @@ impl QueryDefinition {
 
     /// Returns its definition as it is stored.
     pub(crate) fn record(&self, removed: Option<QueryRemoval>) -> QueryRecord {
-        let QueryDefinition { name, program, options, advice, .. } = self;
+        let QueryDefinition { name, program, options, advice, owner, .. } = self;
         let QueryDefinition { installed_ns, generation, advice_generation, measured, .. } = *self;
 
         QueryRecord {
@@ -91,7 +108,10 @@ impl QueryDefinition {
             advice_generation,
             advice: advice.iter().map(to_wire::advice).collect(),
             measured,
-            removed: removed.map(|QueryRemoval { generation, at_ns }| RemovalRecord { generation, at_ns }),
+            removed: removed.map(QueryRemoval::record),
+            owner: owner.name.clone(),
+            session: owner.session.clone(),
+            stays: owner.stays,
         }
     }
 }

@@ -7,13 +7,14 @@
 use crate::compilation::{CompileSnapshot, CompiledQuery, Compiler, MAX_ATTEMPTS};
 use crate::frame_room::FrameRoom;
 use crate::installed_queries::InstallRefusal;
+use crate::query_owner::QueryOwner;
 use crate::select::SelectEngine;
 use crate::state::{FrontendState, InstallOutcome};
 use crate::store::{StateChanges, Store, StoreError};
 use pivot_advice::CarrierGlob;
 use pivot_query::{CompileOptions, Diagnostics, compile_with};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// The most compilations that run at once for clients. Others wait, so that the threads on which frames are
@@ -125,12 +126,13 @@ impl SharedState {
         self.compile_against(&snapshot, text, options).await
     }
 
-    /// Compiles a text and installs it under a name, which may be empty.
+    /// Compiles a text and installs it under a name, which may be empty, for an owner.
     pub(crate) async fn install(
         &self,
         name: &str,
         text: &str,
         options: &CompileOptions,
+        owner: &QueryOwner,
     ) -> Result<InstallOutcome, CompileFailure> {
         let mut attempt = 1;
         loop {
@@ -142,7 +144,7 @@ impl SharedState {
             };
             let compiled = self.compile_against(&snapshot, text, options).await?;
 
-            if let Some(installed) = self.install_compiled(name, compiled, &snapshot, attempt)? {
+            if let Some(installed) = self.install_compiled(name, owner, compiled, &snapshot, attempt)? {
                 return self.store_install(installed).await;
             }
             attempt += 1;
@@ -154,6 +156,7 @@ impl SharedState {
     fn install_compiled(
         &self,
         name: &str,
+        owner: &QueryOwner,
         compiled: CompiledQuery,
         snapshot: &CompileSnapshot,
         attempts: usize,
@@ -164,7 +167,9 @@ impl SharedState {
         }
         state.check_installable(name).map_err(CompileFailure::Refused)?;
         state.check_room(&compiled).map_err(CompileFailure::Refused)?;
-        Ok(Some(state.install(name, compiled, now_ns())))
+        let installed = state.install(name, compiled, now_ns());
+        state.set_owner(installed.number, owner.clone());
+        Ok(Some(installed))
     }
 
     /// Makes an install durable; one that cannot be stored is undone.
@@ -189,6 +194,14 @@ impl SharedState {
         self.commit().await.map(|()| true)
     }
 
+    /// Has a query stay when its client has gone, and makes that durable. Returns whether there is one of that number.
+    pub(crate) async fn keep(&self, number: u32) -> Result<bool, StoreError> {
+        if !self.lock().keep(number) {
+            return Ok(false);
+        }
+        self.commit().await.map(|()| true)
+    }
+
     /// Names the spans that carry a request in all processes, and makes that durable, or undoes it. Returns those named
     /// before.
     pub(crate) async fn set_carriers(&self, globs: Vec<CarrierGlob>) -> Result<Vec<CarrierGlob>, StoreError> {
@@ -208,7 +221,11 @@ impl SharedState {
     /// After an error nothing is shown or sent, and the next commit writes what this one could not.
     pub(crate) async fn commit(&self) -> Result<(), StoreError> {
         let mut uncommitted = self.uncommitted.lock().await;
-        let changes = self.lock().advance(now_ns());
+        let changes = {
+            let mut state = self.lock();
+            state.end_abandoned(Instant::now(), now_ns());
+            state.advance(now_ns())
+        };
         if self.store.is_durable() && !changes.is_empty() {
             uncommitted.push(Arc::new(changes));
         }
@@ -409,17 +426,17 @@ mod tests {
         let shared = Arc::new(SharedState::with_compiler(state(), compiler));
         let connection = connect(&shared, 1, "x", Type::I64);
         let options = CompileOptions::default();
-        let quick = soon(shared.install("", QUICK, &options)).await.unwrap().number;
+        let quick = soon(shared.install("", QUICK, &options, &QueryOwner::default())).await.unwrap().number;
 
         let slow = tokio::spawn({
             let (shared, options) = (shared.clone(), options.clone());
-            async move { shared.install("slow", SLOW, &options).await }
+            async move { shared.install("slow", SLOW, &options, &QueryOwner::default()).await }
         });
         soon(started.recv()).await.unwrap();
 
         assert_eq!(soon(report_and_read(&shared, connection, quick)).await, 1);
         assert!(soon(shared.compile(QUICK, &options)).await.is_ok());
-        let other = soon(shared.install("", QUICK, &options)).await.unwrap().number;
+        let other = soon(shared.install("", QUICK, &options, &QueryOwner::default())).await.unwrap().number;
         assert!(shared.lock().uninstall(other, 3 * SECOND));
 
         permits.send(()).unwrap();
@@ -435,8 +452,8 @@ mod tests {
         let connection = connect(&shared, 1, "x", Type::I64);
         let options = CompileOptions::default();
         permits.send(()).unwrap();
-        let slow = soon(shared.install("", SLOW, &options)).await.unwrap().number;
-        let quick = soon(shared.install("", QUICK, &options)).await.unwrap().number;
+        let slow = soon(shared.install("", SLOW, &options, &QueryOwner::default())).await.unwrap().number;
+        let quick = soon(shared.install("", QUICK, &options, &QueryOwner::default())).await.unwrap().number;
         soon(started.recv()).await.unwrap();
         let version = shared.lock().compile_snapshot().exports_version;
 
@@ -480,7 +497,8 @@ mod tests {
 
         let frontend = Arc::new(SharedState::with_compiler(state(), compiler));
         *shared.lock().unwrap() = Some(frontend.clone());
-        let installed = frontend.install("", QUICK, &CompileOptions::default()).await.unwrap();
+        let installed =
+            frontend.install("", QUICK, &CompileOptions::default(), &QueryOwner::default()).await.unwrap();
         assert!(frontend.lock().query(installed.number).unwrap().is_active());
         *shared.lock().unwrap() = None;
         compilations.load(Ordering::Relaxed)
@@ -497,7 +515,8 @@ mod tests {
     async fn a_compiler_that_panics_fails_its_own_call_alone() {
         let panics = |_: &str, _: &Catalog, _: &CompileOptions| panic!("a fault of the compiler");
         let shared = SharedState::with_compiler(state(), Arc::new(panics));
-        let failure = shared.install("", QUICK, &CompileOptions::default()).await.unwrap_err();
+        let failure =
+            shared.install("", QUICK, &CompileOptions::default(), &QueryOwner::default()).await.unwrap_err();
         assert!(matches!(failure, CompileFailure::Panicked));
         shared.lock().tick(SECOND);
     }

@@ -23,8 +23,10 @@ use crate::compilation::{CompileSnapshot, CompiledQuery, OutdatedQuery, Recompil
 use crate::convergence::Convergence;
 use crate::installed_queries::{InstallRefusal, InstalledQueries};
 use crate::installed_query::InstalledQuery;
+use crate::lease_clock::LeaseClock;
 use crate::options::FrontendOptions;
 use crate::query_definition::QueryTick;
+use crate::query_end::QueryEnd;
 use crate::select::ResultColumn;
 use crate::store::{FrontendRecord, StateChanges};
 use crate::time_range::TimeRange;
@@ -62,6 +64,7 @@ pub(crate) struct FrontendState {
     /// The record of the frontend itself that was stored last.
     pub(crate) stored: FrontendRecord,
     pub(crate) convergence: Convergence,
+    pub(crate) lease_clock: LeaseClock,
     /// How long after its end a window waits for agents.
     grace_ns: i64,
     /// How many frames of each query are kept.
@@ -105,6 +108,7 @@ impl FrontendState {
             batch: 1,
             stored: FrontendRecord::default(),
             convergence: Convergence::default(),
+            lease_clock: LeaseClock::new(options.client_grace),
             grace_ns: i64::try_from(options.grace.as_nanos()).unwrap_or(i64::MAX),
             keep_frames: options.keep_frames,
             keep_finished_ns: i64::try_from(options.keep_finished.as_nanos()).unwrap_or(i64::MAX),
@@ -318,11 +322,16 @@ impl FrontendState {
 
     /// Uninstalls a query. Returns whether there is one of that number.
     pub(crate) fn uninstall(&mut self, number: u32, now_ns: i64) -> bool {
+        self.end(number, QueryEnd::Uninstalled, now_ns)
+    }
+
+    /// Uninstalls a query for a reason. Returns whether there is one of that number.
+    pub(crate) fn end(&mut self, number: u32, end: QueryEnd, now_ns: i64) -> bool {
         let generation = self.generation() + 1;
         let Some(query) = self.queries.get_mut(number) else { return false };
 
         if query.is_active() {
-            query.remove(generation, now_ns);
+            query.remove(generation, end, now_ns);
             if !query.definition.name.is_empty() {
                 self.registry.exports.unname_query(&query.definition.name);
             }
@@ -386,7 +395,7 @@ impl FrontendState {
         let expired = self.queries.iter().filter(|query| query.is_expired(now_ns));
         let expired: Vec<u32> = expired.map(|query| query.definition.id.number).collect();
         for number in expired {
-            self.uninstall(number, now_ns);
+            self.end(number, QueryEnd::Expired, now_ns);
         }
 
         self.announce_convergence(now_ns);

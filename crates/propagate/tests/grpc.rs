@@ -73,6 +73,14 @@ impl Frontend for Packs {
         Err(Status::unimplemented(""))
     }
 
+    async fn keep_alive(&self, _: Request<KeepAliveRequest>) -> Reply<KeepAliveResponse> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn keep(&self, _: Request<KeepRequest>) -> Reply<KeepResponse> {
+        Err(Status::unimplemented(""))
+    }
+
     async fn set_carriers(&self, _: Request<SetCarriersRequest>) -> Reply<SetCarriersResponse> {
         Err(Status::unimplemented(""))
     }

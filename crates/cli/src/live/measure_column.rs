@@ -45,6 +45,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::client::FrontendConnection;
+    use crate::client_session::QueryStay;
     use crate::params::QueryParams;
 
     /// Installs the query at a frontend of its own, and finds the measure in what comes over the wire.
@@ -54,9 +55,10 @@ mod tests {
             let frontend =
                 pivot_frontend::start(crate::server::frontend_options(listen, None)).await.unwrap();
             let address = format!("http://{}", frontend.address());
-            let connection = FrontendConnection::open(&address).await.unwrap();
+            let connection = FrontendConnection::open(&address, "test").await.unwrap();
 
-            let reply = connection.install(text, "", &QueryParams::default()).await.unwrap();
+            let reply =
+                connection.install(text, "", &QueryParams::default(), QueryStay::WithClient).await.unwrap();
             let found =
                 MeasureColumn::find(&reply.columns, FrameOrder::Unspecified).map(|found| found.column);
             assert_eq!(found, expected, "{text}");

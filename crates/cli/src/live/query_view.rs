@@ -128,6 +128,11 @@ impl QueryView {
         self.newest = Some(frame);
     }
 
+    /// Whether the query has ended because its client was not heard of.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.newest.as_ref().is_some_and(|newest| newest.is_abandoned)
+    }
+
     /// Switches between the rows since install and those of the last window.
     pub(crate) fn toggle_scope(&mut self) {
         self.scope = match self.scope {

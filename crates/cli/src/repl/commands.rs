@@ -28,6 +28,8 @@ pub(crate) enum BackslashCommand {
     NameCarriers(Vec<CarrierGlob>),
     /// `\drop`: uninstalls a query.
     Drop(u32),
+    /// `\keep`: has a query, or the newest, stay when its client has gone.
+    Keep(Option<QueryReference>),
     /// `\watch`: shows the live table of a query, or of the newest.
     Watch(Option<u32>),
     /// `\i`: runs the statements of a file.
@@ -48,6 +50,13 @@ pub(crate) enum BackslashCommand {
     Timing,
 }
 
+/// A query as a person names it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum QueryReference {
+    Number(u32),
+    Name(String),
+}
+
 /// A command as `\?` and completion show it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CommandHelp {
@@ -63,12 +72,13 @@ const fn help(name: &'static str, argument: &'static str, meaning: &'static str)
 }
 
 /// All commands, in the order of the help.
-pub(crate) const COMMANDS: [CommandHelp; 17] = [
+pub(crate) const COMMANDS: [CommandHelp; 18] = [
     help("\\dt", "[glob]", "tracepoints with their fields, agents and places"),
     help("\\d", "name", "one tracepoint: its fields, their types, who exports them"),
     help("\\dq", "[n]", "installed queries and what they cost, or one of them on each agent"),
     help("\\l", "", "agents"),
     help("\\watch", "[n]", "the live table of query n, or of the newest"),
+    help("\\keep", "[n | name]", "have a query, or the newest, stay when its client has gone"),
     help("\\drop", "n", "uninstall query n"),
     help(
         "\\carriers",
@@ -106,6 +116,7 @@ pub(crate) fn parse(line: &str) -> Result<BackslashCommand, String> {
         "\\l" => Ok(BackslashCommand::Agents),
         "\\carriers" => argument.carriers(),
         "\\drop" => Ok(BackslashCommand::Drop(argument.number()?)),
+        "\\keep" => Ok(BackslashCommand::Keep(argument.optional().map(QueryReference::read))),
         "\\watch" if argument.text.is_empty() => Ok(BackslashCommand::Watch(None)),
         "\\watch" => Ok(BackslashCommand::Watch(Some(argument.number()?))),
         "\\g" => Ok(BackslashCommand::Again(argument.optional().map(PathBuf::from))),
@@ -120,6 +131,12 @@ pub(crate) fn parse(line: &str) -> Result<BackslashCommand, String> {
             Some(name) => format!("{unknown} is not a command, did you mean {name}? \\? lists all"),
             None => format!("{unknown} is not a command, \\? lists all"),
         }),
+    }
+}
+
+impl QueryReference {
+    fn read(text: String) -> QueryReference {
+        text.parse().map_or(QueryReference::Name(text), QueryReference::Number)
     }
 }
 
@@ -182,6 +199,9 @@ mod tests {
         check("\\dq", BackslashCommand::Queries(None));
         check("\\dq 7;", BackslashCommand::Queries(Some(7)));
         check("\\i my file.pivot", BackslashCommand::Include("my file.pivot".into()));
+        check("\\keep", BackslashCommand::Keep(None));
+        check("\\keep 7", BackslashCommand::Keep(Some(QueryReference::Number(7))));
+        check("\\keep q2;", BackslashCommand::Keep(Some(QueryReference::Name("q2".into()))));
         check("\\watch", BackslashCommand::Watch(None));
         check("\\g out.csv", BackslashCommand::Again(Some("out.csv".into())));
         check("\\set limit 5", BackslashCommand::Set("limit".into(), Value::I64(5)));

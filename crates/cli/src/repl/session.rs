@@ -10,12 +10,14 @@ use super::text_editor::{edit_file, edit_text};
 use super::{lists, stateless_commands};
 use crate::arguments::ANALYZE_DURATION;
 use crate::client::FrontendConnection;
+use crate::client_session::QueryStay;
 use crate::error::CliError;
 use crate::format::WindowFile;
 use crate::humanize::{duration, time_since};
 use crate::input::{InputItem, InputQuery, InputSource};
 use crate::live::{QueryView, RowLayout, WatchEnd, read_key, restore_terminal, watch};
 use crate::params::QueryParams;
+use crate::query_owner::abandoned;
 use crate::table::{StyleMode, TextRole};
 use crate::terminal;
 use reedline::Signal;
@@ -265,7 +267,9 @@ impl ReplSession {
         file: Option<&mut WindowFile>,
     ) -> Result<(), CliError> {
         let installed_at = Instant::now();
-        let reply = self.wait(self.connection.install(&statement.text, &statement.name, &self.params))?;
+        let (text, name) = (&statement.text, &statement.name);
+        let install = self.connection.install(text, name, &self.params, QueryStay::WithClient);
+        let reply = self.wait(install)?;
         input.print_diagnostics(statement, &reply.diagnostics);
         let Some(number) = reply.query else { return Ok(()) };
 
@@ -278,9 +282,11 @@ impl ReplSession {
         }
 
         if self.ask("keep the query running? [y/N] ")? {
-            let runs_on =
-                format!("query {number} runs on; \\watch {number} shows it, \\drop {number} ends it");
-            return self.print_line(TextRole::Quiet, &runs_on);
+            self.wait(self.connection.keep(number))?;
+            let stays = format!(
+                "query {number} runs on, also without this prompt; \\watch {number} shows it, \\drop {number} ends it"
+            );
+            return self.print_line(TextRole::Quiet, &stays);
         }
         self.do_command(BackslashCommand::Drop(number)).map(drop)
     }
@@ -328,6 +334,9 @@ impl ReplSession {
         let body_lines = size.rows.saturating_sub(lines.len() + 2).max(LEAST_BODY_LINES);
         lines.extend(view.body(size.columns, body_lines, self.paint));
         self.print_lines(&lines)?;
+        if view.is_abandoned() {
+            self.print_line(TextRole::Warning, &abandoned(view.query))?;
+        }
         Ok(end)
     }
 

@@ -1,7 +1,7 @@
 //! Backslash commands that need nothing of a session, answered with lines of text: the REPL, `-c` and a pipe share
 //! them.
 
-use super::commands::BackslashCommand;
+use super::commands::{BackslashCommand, QueryReference};
 use super::glob::matches_glob;
 use super::help_topics::{EXAMPLE_QUERY, HelpTopic, TOPICS, find};
 use super::lists;
@@ -69,10 +69,40 @@ pub(crate) async fn answer(
             vec![paint.style(TextRole::Quiet, &format!("query {number} is uninstalled"))]
         }
 
+        BackslashCommand::Keep(query) => {
+            let number = find_query(connection, query.as_ref()).await?;
+            connection.keep(number).await?;
+            let stays = format!("query {number} stays when its client has gone; \\drop {number} ends it");
+            vec![paint.style(TextRole::Quiet, &stays)]
+        }
+
         // All others need a session: its terminal, its parameters or its last statement.
         _ => return Ok(None),
     };
     Ok(Some(lines))
+}
+
+/// Returns the number of an installed query; without a reference that of the newest.
+async fn find_query(
+    connection: &FrontendConnection,
+    query: Option<&QueryReference>,
+) -> Result<u32, CliError> {
+    let queries = connection.queries().await?;
+    let found = match query {
+        None => queries.last(),
+        Some(QueryReference::Number(number)) => queries.iter().find(|query| query.number == *number),
+        Some(QueryReference::Name(name)) => queries.iter().find(|query| query.name == *name),
+    };
+
+    found.map(|query| query.number).ok_or_else(|| {
+        CliError::Command(match query {
+            None => "no query is installed".to_owned(),
+            Some(QueryReference::Number(number)) => format!("no query {number} is installed; \\dq lists all"),
+            Some(QueryReference::Name(name)) => {
+                format!("no query named {} is installed; \\dq lists all", escaped(name))
+            }
+        })
+    })
 }
 
 /// Returns the lines of a table, or a sentence if the table has no rows.

@@ -116,6 +116,15 @@ pub(crate) struct QueryRecord {
     pub(crate) measured: Option<MeasuredRecord>,
     #[prost(message, optional, tag = "9")]
     pub(crate) removed: Option<RemovalRecord>,
+    /// The client that installed it, for people.
+    #[prost(string, tag = "10")]
+    pub(crate) owner: String,
+    /// The client session that it goes with; empty if there is none.
+    #[prost(string, tag = "11")]
+    pub(crate) session: String,
+    /// Whether it stays when its client has gone.
+    #[prost(bool, tag = "12")]
+    pub(crate) stays: bool,
 }
 
 /// The terms of a query that is a measurement of EXPLAIN ANALYZE.
@@ -136,6 +145,8 @@ pub(crate) struct RemovalRecord {
     pub(crate) generation: u64,
     #[prost(sint64, tag = "2")]
     pub(crate) at_ns: i64,
+    #[prost(enumeration = "wire::frame::End", tag = "3")]
+    pub(crate) end: i32,
 }
 
 /// The results of a query apart from rows.

@@ -1565,6 +1565,23 @@ pub struct InstallRequest {
     /// The values that `$name` in the text stands for.
     #[prost(map = "string, message", tag = "3")]
     pub params: ::std::collections::HashMap<::prost::alloc::string::String, Value>,
+    /// Who installs it; may be absent.
+    #[prost(message, optional, tag = "4")]
+    pub owner: ::core::option::Option<QueryOwner>,
+}
+/// Who a query belongs to, and whether it stays when they have gone.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct QueryOwner {
+    /// Chosen by the client, at random, for all its calls, also after it has connected anew. With an empty one the
+    /// query stays until it is uninstalled. At most 128 bytes.
+    #[prost(string, tag = "1")]
+    pub session: ::prost::alloc::string::String,
+    /// For people: who and what the client is, as in `ada@build-7 (repl, pid 4711)`. May be empty; cut after 256 bytes.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// Whether the query stays installed when its client has gone.
+    #[prost(bool, tag = "3")]
+    pub stays: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct InstallResponse {
@@ -1793,6 +1810,24 @@ pub struct UninstallRequest {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct UninstallResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct KeepAliveRequest {
+    #[prost(string, tag = "1")]
+    pub session: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct KeepAliveResponse {
+    /// How long queries of the session stay when it is not heard of any more, in nanoseconds.
+    #[prost(int64, tag = "1")]
+    pub grace_ns: i64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct KeepRequest {
+    #[prost(uint32, tag = "1")]
+    pub query: u32,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct KeepResponse {}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListQueriesRequest {}
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1850,6 +1885,22 @@ pub struct Query {
     /// Where its events ran that had no request, since install.
     #[prost(message, repeated, tag = "18")]
     pub outside: ::prost::alloc::vec::Vec<OutsidePlace>,
+    /// Who has installed it, for people; empty if they have not said.
+    #[prost(string, tag = "19")]
+    pub owner: ::prost::alloc::string::String,
+    /// Unset if it stays until it is uninstalled or its DURATION is over.
+    #[prost(message, optional, tag = "20")]
+    pub lease: ::core::option::Option<ClientLease>,
+}
+/// The lease of a query that goes some time after its client.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ClientLease {
+    /// How long it stays when its client is not heard of any more, in nanoseconds.
+    #[prost(int64, tag = "1")]
+    pub grace_ns: i64,
+    /// The time since somebody read its results or its client was heard of, in nanoseconds.
+    #[prost(int64, tag = "2")]
+    pub unheard_ns: i64,
 }
 /// The status of a query in one process, and its cost there.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -2163,6 +2214,58 @@ pub struct Frame {
     /// Likewise, since install.
     #[prost(message, repeated, tag = "17")]
     pub cumulative_outside: ::prost::alloc::vec::Vec<OutsidePlace>,
+    #[prost(enumeration = "frame::End", tag = "18")]
+    pub end: i32,
+}
+/// Nested message and enum types in `Frame`.
+pub mod frame {
+    /// Why no frame follows.
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum End {
+        /// A frame follows, or frontends before this field do not say it.
+        Unspecified = 0,
+        /// Somebody has uninstalled the query.
+        Uninstalled = 1,
+        /// The time is over that its DURATION gave it.
+        Expired = 2,
+        /// Its client was not heard of for longer than the grace.
+        Abandoned = 3,
+    }
+    impl End {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "END_UNSPECIFIED",
+                Self::Uninstalled => "END_UNINSTALLED",
+                Self::Expired => "END_EXPIRED",
+                Self::Abandoned => "END_ABANDONED",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "END_UNSPECIFIED" => Some(Self::Unspecified),
+                "END_UNINSTALLED" => Some(Self::Uninstalled),
+                "END_EXPIRED" => Some(Self::Expired),
+                "END_ABANDONED" => Some(Self::Abandoned),
+                _ => None,
+            }
+        }
+    }
 }
 /// A row of a result.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -2372,6 +2475,51 @@ pub mod frontend_client {
                 .insert(GrpcMethod::new("pivot.v1.Frontend", "Uninstall"));
             self.inner.unary(req, path, codec).await
         }
+        /// Says that a client session lives, so that its queries stay. To be called a few times in each grace, from
+        /// Install on; that of a session without queries changes nothing.
+        pub async fn keep_alive(
+            &mut self,
+            request: impl tonic::IntoRequest<super::KeepAliveRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::KeepAliveResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pivot.v1.Frontend/KeepAlive",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("pivot.v1.Frontend", "KeepAlive"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Has a query stay installed when its client has gone, whoever that is.
+        pub async fn keep(
+            &mut self,
+            request: impl tonic::IntoRequest<super::KeepRequest>,
+        ) -> std::result::Result<tonic::Response<super::KeepResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/pivot.v1.Frontend/Keep");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("pivot.v1.Frontend", "Keep"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Lists installed queries.
         pub async fn list_queries(
             &mut self,
@@ -2555,6 +2703,20 @@ pub mod frontend_server {
             tonic::Response<super::UninstallResponse>,
             tonic::Status,
         >;
+        /// Says that a client session lives, so that its queries stay. To be called a few times in each grace, from
+        /// Install on; that of a session without queries changes nothing.
+        async fn keep_alive(
+            &self,
+            request: tonic::Request<super::KeepAliveRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::KeepAliveResponse>,
+            tonic::Status,
+        >;
+        /// Has a query stay installed when its client has gone, whoever that is.
+        async fn keep(
+            &self,
+            request: tonic::Request<super::KeepRequest>,
+        ) -> std::result::Result<tonic::Response<super::KeepResponse>, tonic::Status>;
         /// Lists installed queries.
         async fn list_queries(
             &self,
@@ -2800,6 +2962,94 @@ pub mod frontend_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = UninstallSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pivot.v1.Frontend/KeepAlive" => {
+                    #[allow(non_camel_case_types)]
+                    struct KeepAliveSvc<T: Frontend>(pub Arc<T>);
+                    impl<
+                        T: Frontend,
+                    > tonic::server::UnaryService<super::KeepAliveRequest>
+                    for KeepAliveSvc<T> {
+                        type Response = super::KeepAliveResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::KeepAliveRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Frontend>::keep_alive(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = KeepAliveSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pivot.v1.Frontend/Keep" => {
+                    #[allow(non_camel_case_types)]
+                    struct KeepSvc<T: Frontend>(pub Arc<T>);
+                    impl<T: Frontend> tonic::server::UnaryService<super::KeepRequest>
+                    for KeepSvc<T> {
+                        type Response = super::KeepResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::KeepRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Frontend>::keep(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = KeepSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

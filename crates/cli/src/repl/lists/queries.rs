@@ -10,6 +10,7 @@
 use crate::frontend_lists::{ListedQuery, QueryOnAgent};
 use crate::humanize::{age, bytes, count, duration, grouped};
 use crate::outside_notices::outside_notices;
+use crate::query_owner::{owner, owner_line, stay};
 use crate::result_frame::FrameCompleteness;
 use crate::ruled_out::ruled_out;
 use crate::table::{StyleMode, TableCell, TextRole, TextTable};
@@ -86,7 +87,7 @@ pub(in crate::repl) fn all_queries(found: &[ListedQuery], columns: usize, paint:
     let mut headings =
         vec![">#", "!name", "!state", ">events/s", ">each", ">core", ">packed/s", ">groups", ">lost"];
     if is_wide {
-        headings.extend(["!age", "text"]);
+        headings.extend(["!age", "!owner", "!until", "text"]);
     }
 
     let mut table = TextTable::with_headings(&headings);
@@ -94,6 +95,7 @@ pub(in crate::repl) fn all_queries(found: &[ListedQuery], columns: usize, paint:
         let mut row = query_figures(query);
         if is_wide {
             row.push(TableCell::quiet(age(query.installed_ns)));
+            row.extend([TableCell::quiet(owner(query)), TableCell::quiet(stay(query))]);
             row.push(TableCell::quiet(one_line(&query.text)));
         }
         table.push(row);
@@ -103,18 +105,18 @@ pub(in crate::repl) fn all_queries(found: &[ListedQuery], columns: usize, paint:
     if is_wide {
         return lines;
     }
-    // Below the figures the text begins where the name does.
-    let texts = found.iter().map(|query| {
+    // Below the figures text and owner begin where the name does.
+    let remarks = found.iter().map(|query| {
         let indent = " ".repeat(query.number.to_string().len());
-        Some(format!("{indent}  {}", one_line(&query.text)))
+        [one_line(&query.text), owner_line(query)].map(|remark| format!("{indent}  {remark}")).to_vec()
     });
-    with_remarks(&lines, texts, columns, paint)
+    with_remarks(&lines, remarks, columns, paint)
 }
 
-/// Returns the lines of a table with a remark below each row that has one.
+/// Returns the lines of a table with the remarks of each row below it.
 fn with_remarks(
     table_lines: &[String],
-    remarks: impl Iterator<Item = Option<String>>,
+    remarks: impl Iterator<Item = Vec<String>>,
     columns: usize,
     paint: StyleMode,
 ) -> Vec<String> {
@@ -122,9 +124,9 @@ fn with_remarks(
     let (headings, rows) = table_lines.split_at(2);
     let mut lines = headings.to_vec();
 
-    for (row, remark) in rows.iter().zip(remarks) {
+    for (row, remarks) in rows.iter().zip(remarks) {
         lines.push(row.clone());
-        lines.extend(remark.map(|remark| paint.style(TextRole::Quiet, &cut(&remark, columns))));
+        lines.extend(remarks.iter().map(|remark| paint.style(TextRole::Quiet, &cut(remark, columns))));
     }
     lines
 }
@@ -243,6 +245,7 @@ fn query_remarks(query: &ListedQuery) -> Vec<(TextRole, String)> {
         count(query.readers.into(), "reader")
     );
     let mut remarks = vec![(TextRole::Quiet, query.text.clone()), (TextRole::Normal, facts)];
+    remarks.push((TextRole::Normal, owner_line(query)));
 
     remarks.extend(budget_remarks(query));
     for name in &query.pending {
@@ -353,8 +356,8 @@ fn agent_lines(query: &ListedQuery, columns: usize, paint: StyleMode) -> Vec<Str
         return lines;
     }
     let reasons = agents.iter().map(|agent| match reason(agent) {
-        reason if reason.is_empty() => None,
-        reason => Some(format!("  {reason}")),
+        reason if reason.is_empty() => Vec::new(),
+        reason => vec![format!("  {reason}")],
     });
     with_remarks(&lines, reasons, columns, paint)
 }
@@ -419,6 +422,7 @@ mod tests {
             rows_emitted: 1_234,
             groups: 4,
             loss: LossCounts { throttled: 4_000, ..Default::default() },
+            owner: "ada@dev (repl, pid 7)".into(),
             ..Default::default()
         }
     }
@@ -426,14 +430,16 @@ mod tests {
     #[test]
     fn each_query_has_a_line_of_figures_and_its_text_wherever_there_is_room() {
         let narrow = all_queries(&[query()], 80, StyleMode::Plain);
-        assert_eq!(narrow.len(), 4, "{narrow:#?}");
+        assert_eq!(narrow.len(), 5, "{narrow:#?}");
         assert_eq!(narrow[2], "3  q2    throttled 1/2    27,000  350 ns  0.95 %   369 KiB       4  4,000");
         assert_eq!(
             narrow[3],
             "   FROM incr IN DataNodeMetrics.incrBytesRead GROUP BY incr.host SELECT COUNT"
         );
+        assert_eq!(narrow[4], "   ada@dev (repl, pid 7), stays");
         let wide = all_queries(&[query()], 160, StyleMode::Plain);
         assert_eq!(wide.len(), 3, "{wide:#?}");
+        assert!(wide[2].contains("ada@dev (repl, pid 7)  stays"), "{wide:#?}");
         assert!(wide[2].contains("FROM incr IN DataNode"), "{wide:#?}");
         assert!(narrow.iter().all(|line| width(line) <= 80) && wide.iter().all(|line| width(line) <= 160));
     }
