@@ -17,6 +17,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 pub struct ServerProcess {
     data: TempDir,
     port: u16,
+    /// The program that runs the server, with its arguments; empty if none does.
+    wrapper: Vec<String>,
     /// Arguments beside address and directory.
     arguments: Vec<String>,
     child: Option<Child>,
@@ -30,19 +32,26 @@ impl ServerProcess {
 
     /// Starts a server at a free port, with these arguments also when it is started again.
     pub async fn start_with(arguments: &[&str]) -> ServerProcess {
+        ServerProcess::start_wrapped(&[], arguments).await
+    }
+
+    /// Starts a server at a free port by a program that is to run it: its words stand before those of the server.
+    pub async fn start_wrapped(wrapper: &[&str], arguments: &[&str]) -> ServerProcess {
         let free = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let port = free.local_addr().expect("it is bound").port();
         drop(free);
 
         let data = tempfile::tempdir().expect("there is room for temporary files");
-        let mut server = ServerProcess {
-            data,
-            port,
-            arguments: arguments.iter().map(|argument| (*argument).into()).collect(),
-            child: None,
-        };
+        let [wrapper, arguments] =
+            [wrapper, arguments].map(|words| words.iter().map(ToString::to_string).collect());
+        let mut server = ServerProcess { data, port, wrapper, arguments, child: None };
         server.restart().await;
         server
+    }
+
+    /// Returns the number of the process.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("the server runs").id()
     }
 
     /// Returns where agents and clients connect to.
@@ -66,7 +75,7 @@ impl ServerProcess {
 
     /// Sends the process a signal, such as `-STOP`.
     pub fn signal(&self, signal: &str) {
-        let pid = self.child.as_ref().expect("the server runs").id().to_string();
+        let pid = self.pid().to_string();
         assert!(Command::new("kill").args([signal, &pid]).status().expect("kill runs").success());
     }
 
@@ -78,7 +87,15 @@ impl ServerProcess {
     pub async fn restart(&mut self) {
         self.kill();
         let listen = format!("127.0.0.1:{}", self.port);
-        let mut command = Command::new(pivot_binary());
+        let binary = pivot_binary();
+        let mut command = match self.wrapper.split_first() {
+            Some((program, words)) => {
+                let mut command = Command::new(program);
+                command.args(words).arg(binary);
+                command
+            }
+            None => Command::new(binary),
+        };
         command.args(["server", "--listen", &listen, "--data"]).arg(self.data.path()).args(&self.arguments);
         self.child =
             Some(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("the binary runs"));

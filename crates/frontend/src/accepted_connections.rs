@@ -35,24 +35,42 @@ pub(crate) fn room(most: usize) -> usize {
     most.min(open_files::raise_limit().saturating_sub(RESERVED_FILES + MAX_REFUSED)).max(1)
 }
 
+/// How many connections are open.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ConnectionCounts {
+    served: Arc<AtomicUsize>,
+    refused: Arc<AtomicUsize>,
+}
+
+impl ConnectionCounts {
+    /// Returns the number of connections that are served.
+    pub(crate) fn served(&self) -> usize {
+        self.served.load(Ordering::Relaxed)
+    }
+
+    /// Returns the number of connections that are being told that there are too many.
+    pub(crate) fn refused(&self) -> usize {
+        self.refused.load(Ordering::Relaxed)
+    }
+}
+
 /// A listener with the connections that it has accepted.
 struct Acceptor {
     listener: TcpListener,
     /// The most connections that are served.
     most: usize,
-    served: Arc<AtomicUsize>,
-    refused: Arc<AtomicUsize>,
+    counts: ConnectionCounts,
     /// When it was last said that connections are refused.
     noticed: Option<Instant>,
 }
 
-/// Returns all connections that come, at most so many of them served at once.
+/// Returns all connections that come, at most so many of them served at once, and counts them.
 pub(crate) fn accept(
     listener: TcpListener,
     most: usize,
+    counts: ConnectionCounts,
 ) -> impl Stream<Item = io::Result<GuardedConnection>> {
-    let (served, refused) = (Arc::default(), Arc::default());
-    let acceptor = Acceptor { listener, most, served, refused, noticed: None };
+    let acceptor = Acceptor { listener, most, counts, noticed: None };
     unfold(acceptor, |mut acceptor| async move {
         let connection = acceptor.next().await;
         Some((Ok(connection), acceptor))
@@ -74,13 +92,13 @@ impl Acceptor {
             // Messages are small and are waited for.
             let _ = stream.set_nodelay(true);
 
-            if self.served.load(Ordering::Relaxed) < self.most {
-                let open = OpenConnection::new(&self.served);
+            if self.counts.served() < self.most {
+                let open = OpenConnection::new(&self.counts.served);
                 return GuardedConnection::new(stream, ConnectionRoom::Served, open);
             }
             self.say(&format!("connections are refused: {} are open, and no more may be", self.most));
-            if self.refused.load(Ordering::Relaxed) < MAX_REFUSED {
-                let open = OpenConnection::new(&self.refused);
+            if self.counts.refused() < MAX_REFUSED {
+                let open = OpenConnection::new(&self.counts.refused);
                 return GuardedConnection::new(stream, ConnectionRoom::Refused, open);
             }
         }

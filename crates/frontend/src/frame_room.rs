@@ -11,7 +11,7 @@
 use pivot_protocol::{MAX_MESSAGE_BYTES, wire};
 use prost::Message;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// The most bytes of a frame, so that the message around it has room.
 const MAX_FRAME_BYTES: usize = MAX_MESSAGE_BYTES - (1 << 20);
@@ -26,6 +26,8 @@ const SMALL_FRAME_BYTES: usize = 1 << 20;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct FrameRoom {
     sending: Arc<AtomicUsize>,
+    sent_frames: Arc<AtomicU64>,
+    sent_bytes: Arc<AtomicU64>,
 }
 
 /// Room that a frame takes until it is dropped.
@@ -47,7 +49,21 @@ impl FrameRoom {
 
         let bytes = frame.encoded_len();
         self.sending.fetch_add(bytes, Ordering::Relaxed);
+        self.sent_frames.fetch_add(1, Ordering::Relaxed);
+        self.sent_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         ReservedRoom { sending: self.sending.clone(), bytes }
+    }
+}
+
+impl FrameRoom {
+    /// Returns the bytes of all frames that are on their way.
+    pub(crate) fn sending(&self) -> usize {
+        self.sending.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many frames were sent so far, and their bytes.
+    pub(crate) fn sent(&self) -> (u64, u64) {
+        (self.sent_frames.load(Ordering::Relaxed), self.sent_bytes.load(Ordering::Relaxed))
     }
 }
 

@@ -211,6 +211,16 @@ impl InstalledQuery {
         self.windows.cumulative()
     }
 
+    /// Returns how many of its windows were not shown yet.
+    pub(crate) fn open_windows(&self) -> usize {
+        self.windows.open_count()
+    }
+
+    /// Returns how many groups were reported for it since the last commit.
+    pub(crate) fn staged_groups(&self) -> usize {
+        self.windows.staged_groups()
+    }
+
     /// Takes its part of an agent's report, which is merged at the next tick, and charges it with the cost.
     pub(crate) fn merge_report(
         &mut self,

@@ -288,6 +288,11 @@ impl KeptFrames {
         Some(frame)
     }
 
+    /// Returns how many frames are kept.
+    pub(crate) fn len(&self) -> usize {
+        self.kept.len()
+    }
+
     /// Returns the index of the first frame from which on those before the newest that readers may see hold at most
     /// [`MAX_HISTORY_GROUPS`] together.
     fn start_of_small_history(&self) -> usize {

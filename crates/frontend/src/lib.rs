@@ -39,11 +39,12 @@
 //! * agents: `agents_service`, `agent_wire` (wire form), `agent_report`, `agent_session`, `agent_registry`, `wanted_advice`,
 //!   `wanted_set`
 //! * catalogue: `announced_exports`, `known_exports`, `program_tracepoint`, `tracepoint_index`, `departed_agents`
-//! * queries: `state`, `compilation`, `convergence`, `query_definition`, `query_owner`, `query_end`, `installed_query`, `installed_queries`, `restored_query`, `cost_ledger`
+//! * queries: `state`, `compilation`, `state_recompilation`, `convergence`, `query_definition`, `query_owner`, `query_end`, `installed_query`, `installed_queries`, `restored_query`, `cost_ledger`
 //! * merging: `window_groups`, `window`, `windows`, `incomplete_time`, `time_range`, `unreturned_replies`
 //! * what survives a restart: `state_durability`, `store`
 //! * results: `kept_frames`, `select`, `finished_groups`, `estimate` (samples), `evaluated_rows`, `column_role`,
 //!   `unify_column`
+//! * for whoever runs it: `http_routes`, `frontend_metrics` with `commit_figures`, `report_figures` and `process_figures`, `prometheus_text`
 //! * clients: `clients_service`, `client_wire` (wire form), `client_leases`, `lease_clock`, `frame_stream`, `frame_room`
 
 mod accepted_connections;
@@ -58,6 +59,7 @@ mod client_leases;
 mod client_wire;
 mod clients_service;
 mod column_role;
+mod commit_figures;
 mod compilation;
 mod convergence;
 mod cost_ledger;
@@ -69,7 +71,9 @@ mod evaluated_rows;
 mod finished_groups;
 mod frame_room;
 mod frame_stream;
+mod frontend_metrics;
 mod guarded_connection;
+mod http_routes;
 mod incomplete_time;
 mod installed_queries;
 mod installed_query;
@@ -78,10 +82,13 @@ mod known_exports;
 mod lease_clock;
 mod open_files;
 mod options;
+mod process_figures;
 mod program_tracepoint;
+mod prometheus_text;
 mod query_definition;
 mod query_end;
 mod query_owner;
+mod report_figures;
 #[cfg(test)]
 mod restart_tests;
 mod restored_query;
@@ -90,6 +97,7 @@ mod server;
 mod shared_state;
 mod state;
 mod state_durability;
+mod state_recompilation;
 #[cfg(test)]
 mod state_tests;
 mod store;

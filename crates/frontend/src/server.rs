@@ -1,9 +1,9 @@
-//! A running frontend: one port with both gRPC services, and the tasks beside it.
+//! A running frontend: one port with both gRPC services and HTTP, and the tasks beside it.
 //!
 //! ```text
 //! port ──┬── AgentsService ──┐
-//!        └── ClientsService ─┼─▶ SharedState ◀─┬── commit_regularly       every 50 ms
-//!                            ┘                 └── recompile_on_changes   when tracepoints change
+//!        ├── ClientsService ─┼─▶ SharedState ◀─┬── commit_regularly       every 50 ms
+//!        └── http_routes ────┘                 └── recompile_on_changes   when tracepoints change
 //! ```
 
 use crate::accepted_connections::{accept, engage, refuse_surplus, room};
@@ -12,6 +12,7 @@ use crate::clients_service::ClientsService;
 use crate::compilation::Compiler;
 use crate::error::FrontendError;
 use crate::guarded_connection::GuardedConnection;
+use crate::http_routes::{AllowedHosts, routes};
 use crate::options::FrontendOptions;
 use crate::shared_state::{SharedState, now_ns};
 use crate::state::FrontendState;
@@ -28,6 +29,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
+use tonic::service::Routes;
 use tonic::service::interceptor::InterceptedService;
 
 /// How often what was reported is merged and stored, and windows are examined for whether they are due.
@@ -86,8 +88,9 @@ pub async fn start(options: FrontendOptions) -> Result<RunningFrontend, Frontend
     let shared = Arc::new(open_state(&options)?);
 
     let (stop, stopped) = oneshot::channel();
-    let connections = accept(listener, room(options.max_connections));
-    let server = tokio::spawn(serve(connections, shared.clone(), stopped));
+    let connections = accept(listener, room(options.max_connections), shared.connections.clone());
+    let routes = served_routes(&shared, AllowedHosts::at(address.ip()));
+    let server = tokio::spawn(serve(connections, routes, stopped));
     let committer = tokio::spawn(commit_regularly(shared.clone()));
     let recompiler = tokio::spawn(shared.clone().recompile_on_changes());
     Ok(RunningFrontend { address, shared, stop, server, committer, recompiler })
@@ -99,23 +102,30 @@ async fn listen(address: SocketAddr) -> std::io::Result<(TcpListener, SocketAddr
     Ok((listener, address))
 }
 
-/// Serves agents and clients until it is told to stop.
-async fn serve(
-    connections: impl Stream<Item = io::Result<GuardedConnection>>,
-    shared: Arc<SharedState>,
-    stopped: oneshot::Receiver<()>,
-) {
+/// Returns all routes: those of both gRPC services, and of HTTP.
+fn served_routes(shared: &Arc<SharedState>, hosts: AllowedHosts) -> Routes {
     let agents = AgentsServer::new(AgentsService::new(shared.clone()))
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
-    let clients = FrontendServer::new(ClientsService::new(shared))
+    let clients = FrontendServer::new(ClientsService::new(shared.clone()))
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
 
+    let grpc = Routes::new(InterceptedService::new(agents, refuse_surplus))
+        .add_service(InterceptedService::new(clients, engage));
+    routes(shared.clone(), grpc.into_axum_router(), hosts).into()
+}
+
+/// Serves agents and clients until it is told to stop.
+async fn serve(
+    connections: impl Stream<Item = io::Result<GuardedConnection>>,
+    routes: Routes,
+    stopped: oneshot::Receiver<()>,
+) {
     let served = tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
-        .add_service(InterceptedService::new(agents, refuse_surplus))
-        .add_service(InterceptedService::new(clients, engage))
+        .accept_http1(true)
+        .add_routes(routes)
         .serve_with_incoming_shutdown(connections, async {
             // A dropped sender means stop as well.
             let _ = stopped.await;

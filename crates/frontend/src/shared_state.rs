@@ -4,6 +4,8 @@
 //! compiling (see [`compilation`](crate::compilation)), computing rows (see [`select`](crate::select)), and
 //! reading from or writing to connections.
 
+use crate::accepted_connections::ConnectionCounts;
+use crate::commit_figures::CommitFigures;
 use crate::compilation::{CompileSnapshot, CompiledQuery, Compiler, MAX_ATTEMPTS};
 use crate::frame_room::FrameRoom;
 use crate::installed_queries::InstallRefusal;
@@ -32,12 +34,15 @@ pub(crate) struct SharedState {
     uncommitted: tokio::sync::Mutex<Vec<Arc<StateChanges>>>,
     /// The fault of the store, as long as there is one.
     store_problem: Mutex<Option<String>>,
+    commits: Mutex<CommitFigures>,
     engine: Arc<SelectEngine>,
     compiler: Compiler,
     compile_slots: Arc<Semaphore>,
     frame_slots: Arc<Semaphore>,
     /// The room for frames on their way to clients.
     pub(crate) frame_room: FrameRoom,
+    /// The connections of agents and clients.
+    pub(crate) connections: ConnectionCounts,
     /// Becomes true when all streams are to end.
     stopping: watch::Sender<bool>,
 }
@@ -74,11 +79,13 @@ impl SharedState {
             store: Arc::new(Store::none()),
             uncommitted: tokio::sync::Mutex::default(),
             store_problem: Mutex::new(None),
+            commits: Mutex::default(),
             engine: Arc::new(SelectEngine::new()),
             compiler,
             compile_slots: Arc::new(Semaphore::new(MAX_COMPILATIONS)),
             frame_slots: Arc::new(Semaphore::new(MAX_COMPUTATIONS)),
             frame_room: FrameRoom::default(),
+            connections: ConnectionCounts::default(),
             stopping: watch::channel(false).0,
         }
     }
@@ -231,6 +238,7 @@ impl SharedState {
         }
 
         if !uncommitted.is_empty() {
+            self.commits().begin(Instant::now());
             // They stay here until they are on disk: this call may be dropped meanwhile, as its client may leave.
             let outcome = tokio::task::spawn_blocking({
                 let (store, changes) = (self.store.clone(), uncommitted.clone());
@@ -238,9 +246,11 @@ impl SharedState {
             });
             let outcome = outcome.await.unwrap_or(Err(StoreError::Panicked));
             if let Err(error) = outcome {
+                self.commits().fail();
                 self.set_store_problem(Some(error.to_string()));
                 return Err(error);
             }
+            self.commits().succeed(Instant::now());
             uncommitted.clear();
         }
 
@@ -256,6 +266,32 @@ impl SharedState {
     /// Returns what is wrong with the store, or `None` if the last commit succeeded.
     pub(crate) fn store_problem(&self) -> Option<String> {
         self.store_problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn commits(&self) -> MutexGuard<'_, CommitFigures> {
+        self.commits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns how long commits took.
+    pub(crate) fn commit_figures(&self) -> CommitFigures {
+        self.commits().clone()
+    }
+
+    /// Returns the size of the store's file, or `None` if nothing is kept.
+    pub(crate) fn store_bytes(&self) -> Option<u64> {
+        self.store.file_bytes()
+    }
+
+    /// Returns why no results can be shown at present, for people; `None` if they can.
+    pub(crate) fn unready(&self) -> Option<String> {
+        if *self.stopping.borrow() {
+            return Some("the frontend stops".to_owned());
+        }
+        if let Some(problem) = self.store_problem() {
+            return Some(format!("the frontend cannot store its state, and shows nothing new: {problem}"));
+        }
+        let time = self.commits().hangs_for(Instant::now())?;
+        Some(format!("storing the state takes {} s already", time.as_secs()))
     }
 
     /// Compiles on a thread of its own, without the lock.

@@ -19,7 +19,7 @@ use crate::agent_registry::{AgentConnectionId, AgentRegistry};
 use crate::agent_report::{AgentLosses, AgentReport, DecodedQueryReport, WovenNotice};
 use crate::agent_session::{AgentPresence, Outbox, SequenceCheck};
 use crate::announced_exports::AnnouncedExports;
-use crate::compilation::{CompileSnapshot, CompiledQuery, OutdatedQuery, RecompileJob, RecompiledQuery};
+use crate::compilation::{CompileSnapshot, CompiledQuery};
 use crate::convergence::Convergence;
 use crate::installed_queries::{InstallRefusal, InstalledQueries};
 use crate::installed_query::InstalledQuery;
@@ -27,6 +27,7 @@ use crate::lease_clock::LeaseClock;
 use crate::options::FrontendOptions;
 use crate::query_definition::QueryTick;
 use crate::query_end::QueryEnd;
+use crate::report_figures::ReportFigures;
 use crate::select::ResultColumn;
 use crate::store::{FrontendRecord, StateChanges};
 use crate::time_range::TimeRange;
@@ -65,6 +66,7 @@ pub(crate) struct FrontendState {
     pub(crate) stored: FrontendRecord,
     pub(crate) convergence: Convergence,
     pub(crate) lease_clock: LeaseClock,
+    pub(crate) reports: ReportFigures,
     /// How long after its end a window waits for agents.
     grace_ns: i64,
     /// How many frames of each query are kept.
@@ -109,6 +111,7 @@ impl FrontendState {
             stored: FrontendRecord::default(),
             convergence: Convergence::default(),
             lease_clock: LeaseClock::new(options.client_grace),
+            reports: ReportFigures::default(),
             grace_ns: i64::try_from(options.grace.as_nanos()).unwrap_or(i64::MAX),
             keep_frames: options.keep_frames,
             keep_finished_ns: i64::try_from(options.keep_finished.as_nanos()).unwrap_or(i64::MAX),
@@ -166,7 +169,7 @@ impl FrontendState {
     }
 
     /// Returns the version of the tracepoints that queries are compiled against.
-    fn exports_version(&self) -> u64 {
+    pub(crate) fn exports_version(&self) -> u64 {
         self.registry.exports.version()
     }
 
@@ -221,6 +224,7 @@ impl FrontendState {
     ) -> SequenceCheck {
         let Some(agent) = self.registry.heard_from(connection, now_ns) else { return SequenceCheck::Gap };
         let check = agent.accept(report.sequence);
+        self.reports.note(check, &report);
         if check == SequenceCheck::Gap {
             return check;
         }
@@ -433,45 +437,6 @@ impl FrontendState {
     /// Returns what is notified when installed queries are to be compiled again.
     pub(crate) fn tracepoints_changed(&self) -> Arc<Notify> {
         self.tracepoints_changed.clone()
-    }
-
-    /// Returns copies of all outdated queries and of the catalogue, from which they can be compiled again
-    /// without the lock; `None` if no query is outdated.
-    pub(crate) fn recompilation(&self) -> Option<RecompileJob> {
-        let exports_version = self.exports_version();
-        let outdated = self.queries.iter().filter(|query| query.is_outdated(exports_version));
-        let queries: Vec<OutdatedQuery> = outdated
-            .map(|query| OutdatedQuery {
-                id: query.definition.id,
-                text: query.definition.program.text.clone(),
-                options: query.definition.options.clone(),
-            })
-            .collect();
-
-        let catalog = self.registry.exports.catalog().clone();
-        (!queries.is_empty()).then_some(RecompileJob { catalog, exports_version, queries })
-    }
-
-    /// Takes over what outdated queries were compiled to, and weaves it if any advice has changed. A
-    /// query that no longer compiles runs on as it was.
-    pub(crate) fn replace_outdated(&mut self, exports_version: u64, recompiled: Vec<RecompiledQuery>) {
-        let generation = self.generation() + 1;
-        let mut has_changed = false;
-
-        for RecompiledQuery { id, compiled } in recompiled {
-            // It may have been removed meanwhile.
-            let query = self.queries.get_mut(id.number).filter(|query| query.is_active());
-            match (query, compiled) {
-                (Some(query), Some(compiled)) if self.wanted.has_room(id, compiled.wire_bytes) => {
-                    has_changed |= query.replace(compiled, generation);
-                }
-                (Some(query), _) => query.keep_as_it_is(exports_version),
-                (None, _) => {}
-            }
-        }
-        if has_changed {
-            self.weave();
-        }
     }
 
     /// Names the spans that carry a request in all processes, and tells all agents. Returns those named before.

@@ -142,6 +142,17 @@ impl QueryWindows {
         self.windows.values().map(|window| window.end_ns).max().unwrap_or(0)
     }
 
+    /// Returns how many windows were not shown yet.
+    pub(crate) fn open_count(&self) -> usize {
+        self.windows.values().filter(|window| !window.is_closed()).count()
+    }
+
+    /// Returns how many groups were staged.
+    pub(crate) fn staged_groups(&self) -> usize {
+        let staged = self.windows.values().filter_map(|window| window.staged.as_ref());
+        staged.chain(&self.staged_for_forgotten).map(WindowGroups::size_in_groups).sum()
+    }
+
     /// Takes what an agent reports for a time range, which lies between multiples of the query's window length, until
     /// [`QueryWindows::merge_staged`] is called.
     pub(crate) fn stage(&mut self, time_range: TimeRange, groups: WindowGroups) {

@@ -100,6 +100,11 @@ impl Store {
         self.path.is_some()
     }
 
+    /// Returns the size of the file, or `None` if nothing is kept.
+    pub(crate) fn file_bytes(&self) -> Option<u64> {
+        Some(std::fs::metadata(self.path.as_ref()?).ok()?.len())
+    }
+
     /// Makes changes durable, those of one advance of the state after the other. When this returns they are on disk; after an
     /// error they may be or not, and are to be committed again, which changes nothing if they were.
     pub(crate) fn commit(&self, changes: &[Arc<StateChanges>]) -> Result<(), StoreError> {

@@ -1,0 +1,140 @@
+//! The HTTP routes of a frontend, on the port of both gRPC services: for whoever runs it.
+//!
+//! | route | what it says |
+//! |---|---|
+//! | `/healthz` | the process lives |
+//! | `/readyz` | it stores and shows results; 503 with the reason if it does not |
+//! | `/metrics` | figures about itself, as Prometheus reads them |
+//!
+//! A page in somebody's browser must not reach a frontend on the same machine: on loopback, `Host` has to name it. Hence
+//! gRPC is served over HTTP/2 alone, which browsers do not speak without TLS.
+
+use crate::frontend_metrics::frontend_metrics;
+use crate::shared_state::SharedState;
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST};
+use axum::http::{StatusCode, Version};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// The routes that are not gRPC.
+const PATHS: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// The version of the form belongs to its name.
+const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The hosts by which requests may call a frontend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AllowedHosts {
+    /// Names of this machine for itself: the frontend listens on loopback.
+    Local,
+    Any,
+}
+
+impl AllowedHosts {
+    /// Returns the hosts for a frontend that listens at an address.
+    pub(crate) fn at(address: IpAddr) -> AllowedHosts {
+        if address.to_canonical().is_loopback() { AllowedHosts::Local } else { AllowedHosts::Any }
+    }
+
+    /// Whether a request with this host is served. Probes of old send none, and browsers always do.
+    fn allow(self, host: Option<&str>) -> bool {
+        self == AllowedHosts::Any || host.is_none_or(is_local)
+    }
+}
+
+/// Returns the routes of a frontend with those of its gRPC services.
+pub(crate) fn routes(shared: Arc<SharedState>, grpc: Router, hosts: AllowedHosts) -> Router {
+    Router::new()
+        .route("/healthz", get(health))
+        .route("/readyz", get(readiness))
+        .route("/metrics", get(metrics))
+        .with_state(shared)
+        .merge(grpc)
+        .layer(from_fn_with_state(hosts, guard))
+}
+
+/// Keeps from the routes whatever should not reach them.
+async fn guard(State(hosts): State<AllowedHosts>, request: Request, next: Next) -> Response {
+    let content = request.headers().get(CONTENT_TYPE).and_then(|content| content.to_str().ok());
+    let is_grpc = content.is_some_and(|content| content.starts_with("application/grpc"));
+    if is_grpc {
+        return match request.version() {
+            Version::HTTP_2 => next.run(request).await,
+            _ => plain(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "gRPC is served over HTTP/2"),
+        };
+    }
+
+    let header = request.headers().get(HOST).map(|host| host.to_str().unwrap_or_default());
+    let host = header.or_else(|| request.uri().authority().map(|authority| authority.as_str()));
+    if !hosts.allow(host) {
+        let wrong = "the frontend listens on loopback alone, and serves requests whose Host is localhost or a \
+                     loopback address";
+        return plain(StatusCode::FORBIDDEN, wrong);
+    }
+    if !PATHS.contains(&request.uri().path()) {
+        return plain(StatusCode::NOT_FOUND, &format!("there are {}, and gRPC", PATHS.join(", ")));
+    }
+    next.run(request).await
+}
+
+/// Whether a host, with a port or without, is a name of this machine for itself.
+fn is_local(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(bracketed) => bracketed.split_once(']').map_or(bracketed, |(name, _)| name),
+        None => host.split_once(':').map_or(host, |(name, _)| name),
+    };
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    match name.parse::<IpAddr>() {
+        Ok(address) => address.to_canonical().is_loopback(),
+        Err(_) => name == "localhost" || name.ends_with(".localhost"),
+    }
+}
+
+async fn health() -> Response {
+    plain(StatusCode::OK, "alive")
+}
+
+async fn readiness(State(shared): State<Arc<SharedState>>) -> Response {
+    match shared.unready() {
+        None => plain(StatusCode::OK, "ready"),
+        Some(reason) => plain(StatusCode::SERVICE_UNAVAILABLE, &reason),
+    }
+}
+
+async fn metrics(State(shared): State<Arc<SharedState>>) -> Response {
+    ([(CONTENT_TYPE, PROMETHEUS), (CACHE_CONTROL, "no-store")], frontend_metrics(&shared)).into_response()
+}
+
+fn plain(status: StatusCode, text: &str) -> Response {
+    (status, [(CONTENT_TYPE, TEXT), (CACHE_CONTROL, "no-store")], format!("{text}\n")).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn on_loopback_a_host_has_to_be_local() {
+        let local =
+            ["localhost", "LOCALHOST:7468", "localhost.", "a.localhost:1", "127.0.0.1", "127.3.2.1:7468"];
+        for host in local.into_iter().chain(["[::1]", "[::1]:7468"]) {
+            assert!(AllowedHosts::Local.allow(Some(host)), "{host}");
+        }
+        let foreign =
+            ["", "evil.example", "evil.example:7468", "localhost.evil.example", "127.0.0.1.evil.example"];
+        for host in
+            foreign.into_iter().chain(["10.0.0.1", "[::2]", "[", ":7468", "evil-localhost", "0.0.0.0"])
+        {
+            assert!(!AllowedHosts::Local.allow(Some(host)), "{host}");
+            assert!(AllowedHosts::Any.allow(Some(host)), "{host}");
+        }
+        assert!(AllowedHosts::Local.allow(None));
+    }
+}
