@@ -16,7 +16,7 @@ use pivot_agent::QueryReport;
 use pivot_protocol::{from_wire, to_wire, wire};
 use pivot_tests::oracle::{
     Case, EvaluationWindow, Evaluator, EventDag, ExpectedCell, InBandRun, PROCESSES, Query, ReferenceAnswer,
-    differences, in_order, linked, params, stages,
+    choices, differences, in_order, linked, params,
 };
 use pivot_tests::random::Random;
 use pivot_tests::{PATIENCE, PlayedAgent, ReportWindow, SECOND_NS, TestFrontend, now_ns, number_setting};
@@ -145,7 +145,7 @@ async fn compare(seed: u64) -> Result<usize, String> {
     let dag = dag.seen(|id, event| case.is_in_sample(id, event));
     let query = case.query.written_out(&[]);
     let (linked, script) = (linked(&advice, &case.tracepoints)?, case.script());
-    let mut run = InBandRun::new(&linked, stages(&advice, &query)?, &script);
+    let mut run = InBandRun::new(&linked, choices(&advice, &query)?, &script);
     let windows = windows(&mut run, &case, &mut random)?;
     run.check_stamps(&dag)?;
 

@@ -21,7 +21,7 @@
 //! | instruction | rows | columns |
 //! |---|---|---|
 //! | Observe, Let | as before | one more: a field, the value of an expression |
-//! | Unpack | each times the matching rows of a bag | those of the bag |
+//! | Unpack, UnpackUnion | each times the matching rows of a bag, or of several | those of the bag, or of the union |
 //! | Unnest | each times the elements of a list | one more: the element |
 //! | Filter, Distinct | fewer | as before |
 //! | Order, Choose | as before, sorted; marked as tuples | as before |
@@ -119,9 +119,13 @@ impl Advice {
 
     /// Returns the bags that the advice unpacks.
     pub fn unpacks(&self) -> impl Iterator<Item = BagKey> {
-        self.instructions.iter().filter_map(|step| match step {
-            Instruction::Unpack { bag, .. } => Some(*bag),
-            _ => None,
+        self.instructions.iter().flat_map(|step| {
+            let (single, united) = match step {
+                Instruction::Unpack { bag, .. } => (Some(*bag), &[][..]),
+                Instruction::UnpackUnion { bags, .. } => (None, bags.as_slice()),
+                _ => (None, &[][..]),
+            };
+            single.into_iter().chain(united.iter().map(|united| united.bag))
         })
     }
 
@@ -164,6 +168,20 @@ pub enum Instruction {
         /// The kind of join.
         matching: JoinKind,
         /// The condition of the join, over the row's columns and those of the bag; none matches all.
+        on: Option<Expr>,
+    },
+    /// Joins each row with the rows of several bags, which are one relation: a union of sources of which one
+    /// chooses or aggregates on its own. A row without a match is one that no bag has a match for.
+    UnpackUnion {
+        /// The alias that the rows belong to, for the text form.
+        alias: String,
+        /// Names of the columns that it appends; an anti join appends none after its condition.
+        columns: Vec<String>,
+        /// The bags. Their rows bring no aggregate states.
+        bags: Vec<UnitedBag>,
+        /// The kind of join.
+        matching: JoinKind,
+        /// The condition of the join, over the row's columns and those of the union; none matches all.
         on: Option<Expr>,
     },
     /// Replaces each row by one for every element of a list, in their order, with the element appended.
@@ -282,6 +300,23 @@ impl UnpackedForm {
             UnpackedForm::Groups { distinct, .. } => distinct,
         }
     }
+}
+
+/// One of the bags of a union. All of its expressions are over its own rows alone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UnitedBag {
+    /// The bag.
+    pub bag: BagKey,
+    /// Number of columns that unpacking it alone would append.
+    pub width: u16,
+    /// The bag's aggregates.
+    pub aggregates: Vec<AggregateKind>,
+    /// The result that the bag stands for: its rows, or the groups of a subquery over them.
+    pub rows: UnpackedForm,
+    /// The condition that its rows must satisfy, as HAVING of the subquery; none takes all.
+    pub having: Option<Expr>,
+    /// The values that its rows have in the columns of the union.
+    pub values: Vec<Expr>,
 }
 
 /// One column of an aggregating subquery: a value computed of an aggregate state.

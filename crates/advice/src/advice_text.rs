@@ -12,7 +12,7 @@
 
 use crate::advice::{
     Advice, AggregateCall, CallArgument, EmitMode, FinalColumn, Instruction, JoinKind, TemporalFilter,
-    UnpackedForm,
+    UnitedBag, UnpackedForm,
 };
 use crate::aggregate::{AggregateKind, FinalFunction};
 use crate::expr::Expr;
@@ -48,7 +48,9 @@ impl ColumnNames {
             Instruction::Unnest { name, .. } => self.columns.push(name.clone()),
 
             // Only the condition of an anti join sees the bag's columns.
-            Instruction::Unpack { matching: JoinKind::Anti, .. } => {}
+            Instruction::Unpack { matching: JoinKind::Anti, .. }
+            | Instruction::UnpackUnion { matching: JoinKind::Anti, .. } => {}
+            Instruction::UnpackUnion { alias, columns, .. } => self.unpacked(alias, columns),
             Instruction::Unpack { alias, columns, aggregates, rows, .. } => {
                 self.unpacked(alias, columns);
                 // Groups of a subquery are finished: their states do not carry on.
@@ -118,6 +120,7 @@ fn write_instruction(
         Instruction::Choose => write!(f, "CHOOSE"),
 
         Instruction::Unpack { .. } => write_unpack(f, step, names),
+        Instruction::UnpackUnion { .. } => write_union(f, step, names),
 
         Instruction::Pack { bag, keep, keys, folds } => {
             let keep = match keep {
@@ -147,12 +150,7 @@ fn write_unpack(f: &mut fmt::Formatter<'_>, step: &Instruction, names: &ColumnNa
     let Instruction::Unpack { bag, alias, columns, aggregates, rows, matching, on } = step else {
         return Ok(());
     };
-    let kind = match matching {
-        JoinKind::Inner => "",
-        JoinKind::Left => " LEFT",
-        JoinKind::Anti => " ANTI",
-    };
-    write!(f, "UNPACK  bag {bag} as {alias}{kind}")?;
+    write!(f, "UNPACK  bag {bag} as {alias}{}", kind_text(*matching))?;
     match rows {
         UnpackedForm::Rows => write_columns(f, columns, aggregates)?,
         UnpackedForm::Groups { .. } => write_groups(f, columns, rows)?,
@@ -170,6 +168,48 @@ fn write_unpack(f: &mut fmt::Formatter<'_>, step: &Instruction, names: &ColumnNa
             let values: Vec<String> = values.iter().map(|value| joined.expr(value)).collect();
             write!(f, " DISTINCT ({})", values.join(", "))
         }
+    }
+}
+
+/// Writes `UNPACK  union as cl LEFT (columns) ON condition`, and a line for each bag.
+fn write_union(f: &mut fmt::Formatter<'_>, step: &Instruction, names: &ColumnNames) -> fmt::Result {
+    let Instruction::UnpackUnion { alias, columns, bags, matching, on } = step else { return Ok(()) };
+    write!(f, "UNPACK  union as {alias}{} ({})", kind_text(*matching), columns.join(", "))?;
+
+    let mut joined = names.clone();
+    joined.unpacked(alias, columns);
+    if let Some(on) = on {
+        write!(f, " ON {}", joined.expr(on))?;
+    }
+    bags.iter().try_for_each(|united| write_united(f, united))
+}
+
+/// Writes `of bag 7.1 (values)`, with what an aggregating subquery makes of the bag. Its columns have no names here, so
+/// they go by number.
+fn write_united(f: &mut fmt::Formatter<'_>, united: &UnitedBag) -> fmt::Result {
+    let bag = ColumnNames::default();
+    let list = |values: &[Expr]| values.iter().map(|value| bag.expr(value)).collect::<Vec<_>>().join(", ");
+    write!(f, "\n          of bag {}", united.bag)?;
+    if let UnpackedForm::Groups { keys, folds, finished, .. } = &united.rows {
+        let finished: Vec<String> = finished.iter().map(|value| final_value(value, folds, &bag)).collect();
+        write!(f, " GROUPS BY ({}) AGG ({})", bag.list(keys), finished.join(", "))?;
+    }
+
+    write!(f, " ({})", list(&united.values))?;
+    if let Some(having) = &united.having {
+        write!(f, " HAVING {}", bag.expr(having))?;
+    }
+    match united.rows.distinct() {
+        [] => Ok(()),
+        values => write!(f, " DISTINCT ({})", list(values)),
+    }
+}
+
+fn kind_text(matching: JoinKind) -> &'static str {
+    match matching {
+        JoinKind::Inner => "",
+        JoinKind::Left => " LEFT",
+        JoinKind::Anti => " ANTI",
     }
 }
 

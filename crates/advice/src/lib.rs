@@ -73,7 +73,7 @@ mod woven_time;
 
 pub use advice::{
     Advice, AggregateCall, BagKey, CallArgument, EmitMode, FinalColumn, Instruction, JoinKind, QueryId,
-    TemporalFilter, UnpackedForm,
+    TemporalFilter, UnitedBag, UnpackedForm,
 };
 pub use aggregate::{AggregateKind, AggregateState, FinalFunction, finished_type};
 pub use bucket_edge::{bucket_count, bucket_edge};

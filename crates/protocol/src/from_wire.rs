@@ -11,8 +11,8 @@ use pivot_advice::{
     FieldDescriptor, FinalColumn, FinalFunction, Function, Groups, Instruction, JoinKind, JoinSide,
     LossCounts, MAX_CARRIER_SPANS, MAX_RULED_OUT, MAX_RULED_OUT_NAMES, NamedCarrier, OutsidePlaces, Pattern,
     PeerReplies, QueryBudget, QueryCost, QueryId, QueryState, QueryStatus, RuledOutTracepoints,
-    TemporalFilter, Type, UnaryOperator, UnpackedForm, Value, WeaveProblem, WithheldMessages, WithheldReason,
-    WovenTime, codec,
+    TemporalFilter, Type, UnaryOperator, UnitedBag, UnpackedForm, Value, WeaveProblem, WithheldMessages,
+    WithheldReason, WovenTime, codec,
 };
 
 type Result<T> = std::result::Result<T, ProtocolError>;
@@ -221,7 +221,7 @@ fn aggregate(code: u32) -> Result<AggregateKind> {
 
 fn instruction(instruction: wire::Instruction) -> Result<Instruction> {
     use wire::instruction::Kind;
-    Ok(match instruction.kind.ok_or(ProtocolError::Missing("instruction"))? {
+    Ok(match instruction.kind.ok_or(ProtocolError::Missing("an instruction that this version knows"))? {
         Kind::Observe(field) => Instruction::Observe { field },
         Kind::Let(step) => Instruction::Let { expr: required(step.expr)?, name: step.name },
         Kind::Filter(condition) => Instruction::Filter { expr: expr(condition)? },
@@ -233,6 +233,14 @@ fn instruction(instruction: wire::Instruction) -> Result<Instruction> {
             aggregates: step.aggregates.into_iter().map(aggregate).collect::<Result<_>>()?,
             // A message without a subquery stands for the bag's rows.
             rows: step.groups.map_or(Ok(UnpackedForm::Rows), unpacked)?,
+            matching: matching(step.r#match)?,
+            on: step.on.map(expr).transpose()?,
+        },
+
+        Kind::UnpackUnion(step) => Instruction::UnpackUnion {
+            alias: step.alias,
+            columns: step.columns,
+            bags: step.bags.into_iter().map(united_bag).collect::<Result<_>>()?,
             matching: matching(step.r#match)?,
             on: step.on.map(expr).transpose()?,
         },
@@ -258,6 +266,17 @@ fn instruction(instruction: wire::Instruction) -> Result<Instruction> {
             folds: step.folds.into_iter().map(fold).collect::<Result<_>>()?,
             form: if step.rows { EmitMode::Rows } else { EmitMode::Groups },
         },
+    })
+}
+
+fn united_bag(united: wire::UnitedBag) -> Result<UnitedBag> {
+    Ok(UnitedBag {
+        bag: bag(united.query, united.stage)?,
+        width: narrow("column", united.width)?,
+        aggregates: united.aggregates.into_iter().map(aggregate).collect::<Result<_>>()?,
+        rows: united.groups.map_or(Ok(UnpackedForm::Rows), unpacked)?,
+        having: united.having.map(expr).transpose()?,
+        values: united.values.into_iter().map(expr).collect::<Result<_>>()?,
     })
 }
 

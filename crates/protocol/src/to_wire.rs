@@ -5,8 +5,8 @@ use pivot_advice::{
     Advice, AggregateCall, BinaryOperator, CallArgument, EmitMode, Exports, Expr, FieldDescriptor,
     FinalColumn, FinalFunction, Groups, Instruction, JoinKind, JoinSide, LossCounts, NamedCarrier,
     OutsidePlace, OutsidePlaces, Pattern, PeerReplies, QueryBudget, QueryCost, QueryId, QueryState,
-    QueryStatus, RuledOutTracepoints, TemporalFilter, UnaryOperator, UnpackedForm, Value, WeaveProblem,
-    WithheldMessages, WithheldReason, WovenTime, codec,
+    QueryStatus, RuledOutTracepoints, TemporalFilter, UnaryOperator, UnitedBag, UnpackedForm, Value,
+    WeaveProblem, WithheldMessages, WithheldReason, WovenTime, codec,
 };
 
 /// Returns the message of a value.
@@ -199,6 +199,16 @@ fn instruction(instruction: &Instruction) -> wire::Instruction {
             })
         }
 
+        Instruction::UnpackUnion { alias, columns, bags, matching, on } => {
+            Kind::UnpackUnion(wire::UnpackUnion {
+                alias: alias.clone(),
+                columns: columns.clone(),
+                bags: bags.iter().map(united_bag).collect(),
+                r#match: self::matching(*matching).into(),
+                on: on.as_ref().map(self::expr),
+            })
+        }
+
         Instruction::Unnest { list, name } => {
             Kind::Unnest(wire::Unnest { list: (*list).into(), name: name.clone() })
         }
@@ -225,6 +235,19 @@ fn instruction(instruction: &Instruction) -> wire::Instruction {
     };
 
     wire::Instruction { kind: Some(kind) }
+}
+
+fn united_bag(united: &UnitedBag) -> wire::UnitedBag {
+    wire::UnitedBag {
+        query: Some(query_id(united.bag.query)),
+        stage: united.bag.stage.into(),
+        width: united.width.into(),
+        aggregates: united.aggregates.iter().map(|aggregate| *aggregate as u32).collect(),
+        // Absent if the bag's rows are unpacked as they are.
+        groups: unpacked(&united.rows),
+        having: united.having.as_ref().map(expr),
+        values: united.values.iter().map(expr).collect(),
+    }
 }
 
 fn columns(columns: &[u16]) -> wire::Columns {

@@ -4,6 +4,7 @@
 use pivot_advice::*;
 use pivot_protocol::{ProtocolError, from_wire, to_wire, wire};
 use proptest::prelude::*;
+use prost::Message;
 
 fn values() -> impl Strategy<Value = Value> {
     let scalar = prop_oneof![
@@ -60,6 +61,7 @@ fn advice(expr: Expr) -> Advice {
         AggregateCall { aggregate: AggregateKind::Sum, input: CallArgument::Expr(expr.clone()) },
         AggregateCall { aggregate: AggregateKind::Average, input: CallArgument::State(0) },
     ];
+    let united = expr.clone();
     Advice {
         query,
         stage: 3,
@@ -95,6 +97,36 @@ fn advice(expr: Expr) -> Advice {
                 },
                 matching: JoinKind::Left,
                 on: Some(expr),
+            },
+            Instruction::UnpackUnion {
+                alias: "u".into(),
+                columns: vec!["x".into()],
+                bags: vec![
+                    UnitedBag {
+                        bag,
+                        width: 1,
+                        aggregates: vec![],
+                        rows: UnpackedForm::Rows,
+                        having: None,
+                        values: vec![Expr::Column(0)],
+                    },
+                    UnitedBag {
+                        bag,
+                        width: 2,
+                        aggregates: vec![AggregateKind::Average],
+                        rows: UnpackedForm::Groups {
+                            width: 0,
+                            keys: vec![],
+                            folds: vec![folds[1].clone()],
+                            finished: vec![],
+                            distinct: vec![Expr::Column(1)],
+                        },
+                        having: Some(united.clone()),
+                        values: vec![united.clone()],
+                    },
+                ],
+                matching: JoinKind::Left,
+                on: Some(united),
             },
             Instruction::Pack {
                 bag,
@@ -151,4 +183,14 @@ fn a_function_of_a_later_version_is_named() {
     let steps = vec![wire::Step { kind: Some(wire::step::Kind::Call(call)) }];
     let refused = from_wire::expr(wire::Expr { steps }).unwrap_err();
     assert_eq!(refused.to_string(), "function `soundex` is not known");
+}
+
+#[test]
+fn an_instruction_of_a_later_version_refuses_the_advice() {
+    // Field 31, of no bytes: whoever does not know it skips it.
+    let unknown = wire::Instruction::decode(&[0xfa, 0x01, 0x00][..]).unwrap();
+    let query = Some(wire::QueryId { frontend: 1, number: 7 });
+    let advice = wire::Advice { query, instructions: vec![unknown], ..wire::Advice::default() };
+    let refused = from_wire::advice(advice).unwrap_err();
+    assert_eq!(refused.to_string(), "an instruction that this version knows is missing");
 }

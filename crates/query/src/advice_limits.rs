@@ -71,8 +71,8 @@ fn too_long(text: &str, length: usize) -> Diagnostic {
 fn weight_of_step(step: &StageStep) -> usize {
     match step {
         StageStep::Let(_, expr) | StageStep::Filter(expr) => weight_of(expr),
-        StageStep::Join(join) => 1 + join.on.iter().chain(&join.distinct).map(weight_of).sum::<usize>(),
-        StageStep::Unnest { .. } => 1,
+        StageStep::Join(join) => 1 + join.exprs().map(weight_of).sum::<usize>(),
+        StageStep::Unnest { .. } | StageStep::Choose => 1,
         StageStep::Distinct(columns) | StageStep::Order(columns) => columns.len(),
     }
 }
@@ -100,6 +100,12 @@ fn expressions(instruction: &Instruction) -> Vec<&Expr> {
     match instruction {
         Instruction::Let { expr, .. } | Instruction::Filter { expr } => vec![expr],
         Instruction::Unpack { rows, on, .. } => on.iter().chain(rows.distinct()).collect(),
+        Instruction::UnpackUnion { bags, on, .. } => {
+            let united = bags
+                .iter()
+                .flat_map(|united| united.values.iter().chain(&united.having).chain(united.rows.distinct()));
+            on.iter().chain(united).collect()
+        }
 
         Instruction::Pack { folds, .. } | Instruction::Emit { folds, .. } => {
             let inputs = folds.iter().filter_map(|fold| match &fold.input {

@@ -15,11 +15,12 @@
 
 use crate::plan::{
     Plan, Stage, StageAggregate, StageAggregateInput, StageEnd, StageJoin, StageSource, StageStep,
+    UnitedGroups,
 };
 use crate::plan::{SubqueryGroups, narrow, with_columns};
 use pivot_advice::{
     Advice, AggregateKind, BagKey, BinaryOperator, EmitMode, Expr, FinalColumn, Function, Instruction,
-    JoinKind, QueryId, SAMPLE_STRATA, TemporalFilter, Type, UnpackedForm, Value,
+    JoinKind, QueryId, SAMPLE_STRATA, TemporalFilter, Type, UnitedBag, UnpackedForm, Value,
 };
 use std::collections::HashMap;
 
@@ -105,18 +106,16 @@ impl<'a> AdviceBuilder<'a> {
 
         // What follows a choice belongs to a tuple that was chosen; without it Pack chooses.
         let measures = self.output == LoweredStage::Costs;
-        let chooses = self.stage.is_temporal() && !self.stage.steps.is_empty() && !measures;
-        for step in &member.steps {
+        let chooses = self.stage.keep != TemporalFilter::All;
+        let choice = chooses.then_some(&StageStep::Choose);
+        for step in member.steps.iter().chain(choice).chain(&self.stage.steps) {
             self.step(step);
         }
-        if chooses {
-            self.instructions.push(Instruction::Choose);
-        }
-        for step in &self.stage.steps {
-            self.step(step);
+        if self.instructions.last() == Some(&Instruction::Choose) {
+            self.instructions.pop();
         }
 
-        let end = if measures { self.measure() } else { self.end() };
+        let end = if measures { self.measure() } else { self.end(member) };
         self.instructions.push(end);
         Advice {
             query: self.query,
@@ -190,7 +189,12 @@ impl<'a> AdviceBuilder<'a> {
                 self.instructions.push(Instruction::Let { name, expr });
                 self.append(*column);
             }
-            StageStep::Join(join) => self.unpack(join),
+            StageStep::Join(join)
+                if join.united.is_empty() && self.plan.stages[join.child].choices.is_empty() =>
+            {
+                self.unpack(join);
+            }
+            StageStep::Join(join) => self.unpack_union(join),
 
             StageStep::Unnest { list, element } => {
                 let (list, name) = (self.position(*list), self.name(*element, self.stage));
@@ -207,6 +211,10 @@ impl<'a> AdviceBuilder<'a> {
                 let columns = self.positions(columns);
                 self.instructions.push(Instruction::Order { columns });
             }
+
+            // What is measured are all tuples that could be chosen.
+            StageStep::Choose if self.output == LoweredStage::Costs => {}
+            StageStep::Choose => self.instructions.push(Instruction::Choose),
         }
     }
 
@@ -224,11 +232,7 @@ impl<'a> AdviceBuilder<'a> {
         for column in appended {
             self.append(*column);
         }
-        let on = join
-            .on
-            .iter()
-            .map(|condition| self.positioned(condition))
-            .reduce(|a, b| Expr::binary(BinaryOperator::And, a, b));
+        let on = self.all_of(&join.on);
         let distinct = join.distinct.iter().map(|value| self.positioned(value)).collect();
         let rows = match &packed.end {
             StageEnd::Groups(groups) => regrouped(groups, distinct),
@@ -257,6 +261,67 @@ impl<'a> AdviceBuilder<'a> {
         });
     }
 
+    /// Unpacks the bags of a union as one relation: its columns become those of the row. It has no states.
+    fn unpack_union(&mut self, join: &StageJoin) {
+        let child = &self.plan.stages[join.child];
+        let appended = self.plan.appended(join.child);
+        let (columns, width) = (self.columns.clone(), self.width);
+        for column in appended {
+            self.append(*column);
+        }
+        let on = self.all_of(&join.on);
+        if join.matching == JoinKind::Anti {
+            // An ANTI join leaves nothing of the union.
+            self.columns = columns;
+            self.width = width;
+        }
+
+        let query = self.query;
+        let rows = child.bags().map(|packed| UnitedBag {
+            bag: BagKey { query, stage: narrow(packed.bag) },
+            width: narrow(appended.len()),
+            aggregates: vec![],
+            rows: UnpackedForm::Rows,
+            having: None,
+            values: (0..narrow(appended.len())).map(Expr::Column).collect(),
+        });
+        let groups = join.united.iter().filter_map(|united| self.united(united, appended));
+        self.instructions.push(Instruction::UnpackUnion {
+            alias: child.alias.clone(),
+            columns: appended.iter().map(|column| self.name(*column, child)).collect(),
+            bags: rows.chain(groups).collect(),
+            matching: join.matching,
+            on,
+        });
+    }
+
+    /// Returns the bag of an aggregating query in a union with these columns.
+    fn united(&self, united: &UnitedGroups, appended: &[u16]) -> Option<UnitedBag> {
+        let StageEnd::Groups(groups) = &self.plan.stages[united.stage].end else { return None };
+        let place = |column: u16| groups.unpacked.iter().position(|known| *known == column);
+        let over_groups = |expr: &Expr| {
+            with_columns(expr, &mut |column| Expr::Column(place(column).map_or(u16::MAX, narrow)))
+        };
+
+        let value = |column: &u16| match united.values.iter().find(|(known, _)| known == column) {
+            Some((_, value)) => over_groups(value),
+            None => Expr::Literal(Value::Null),
+        };
+        Some(UnitedBag {
+            bag: BagKey { query: self.query, stage: narrow(united.stage) },
+            width: narrow(groups.unpacked.len()),
+            aggregates: groups.packed_folds().map(|fold| fold.aggregate).collect(),
+            rows: regrouped(groups, united.distinct.iter().map(over_groups).collect()),
+            having: united.having.iter().map(over_groups).reduce(and),
+            values: appended.iter().map(value).collect(),
+        })
+    }
+
+    /// Returns one condition over the row that holds where all of these hold, or `None` if there are none.
+    fn all_of(&self, conditions: &[Expr]) -> Option<Expr> {
+        conditions.iter().map(|condition| self.positioned(condition)).reduce(and)
+    }
+
     /// Returns the instruction that emits how many rows there are, of how many bytes, of which requests.
     fn measure(&mut self) -> Instruction {
         let (columns, states) = match &self.stage.end {
@@ -278,12 +343,12 @@ impl<'a> AdviceBuilder<'a> {
         Instruction::Emit { keys: vec![narrow(self.width - 1)], folds, form: EmitMode::Groups }
     }
 
-    fn end(&self) -> Instruction {
-        let bag = BagKey { query: self.query, stage: narrow(self.index) };
+    fn end(&self, member: &StageSource) -> Instruction {
+        let bag = BagKey { query: self.query, stage: narrow(self.stage.bag_of(member)) };
         match &self.stage.end {
             StageEnd::Rows { keys, folds } => Instruction::Pack {
                 bag,
-                keep: self.stage.keep,
+                keep: self.stage.keep_of(member),
                 keys: self.positions(keys),
                 folds: folds.iter().map(|fold| self.fold(fold)).collect(),
             },
@@ -338,6 +403,10 @@ impl<'a> AdviceBuilder<'a> {
         let column = &self.plan.columns[usize::from(column)];
         if column.alias == stage.alias { column.name.clone() } else { column.shown() }
     }
+}
+
+fn and(a: Expr, b: Expr) -> Expr {
+    Expr::binary(BinaryOperator::And, a, b)
 }
 
 fn call(aggregate: AggregateKind, argument: Expr) -> pivot_advice::AggregateCall {

@@ -214,6 +214,24 @@ mod tests {
     }
 
     #[test]
+    fn advice_of_a_later_version_is_a_problem_of_its_query() {
+        let skipped = wire::Advice {
+            query: Some(wire::QueryId { frontend: 1, number: 2 }),
+            tracepoint: "T".into(),
+            instructions: vec![wire::Instruction { kind: None }],
+            ..wire::Advice::default()
+        };
+        let queries = vec![query(1, 5), wire::WantedQuery { advice: vec![skipped], ..query(2, 8) }];
+        let whole = wire::WantedChange { whole: true, queries, digest: 13, ..Default::default() };
+
+        let mut set = WantedSet::default();
+        let WantedOutcome::Weave(wanted) = send(&mut set, whole) else { panic!("nothing to weave") };
+        assert!(wanted.advice.is_empty());
+        let [problem] = wanted.problems.as_slice() else { panic!("{:?}", wanted.problems) };
+        assert_eq!((problem.query.number, problem.tracepoint.as_str()), (2, "T"));
+    }
+
+    #[test]
     fn what_is_not_a_change_or_too_large_is_passed_over() {
         let mut set = WantedSet::default();
         let part = |data: Vec<u8>, more| wire::WantedPart { data: data.into(), more };

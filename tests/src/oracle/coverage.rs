@@ -2,7 +2,7 @@
 
 use crate::oracle::case::{Agreement, Case, has_choice};
 use crate::oracle::language::query::{
-    AggregateFunction, BinaryOp, JoinKind, Query, QueryExpr, RowClause, Source, TemporalKeep,
+    AggregateFunction, BinaryOp, Join, JoinKind, Query, QueryExpr, RowClause, Source, TemporalKeep,
 };
 use crate::oracle::run::event_dag::RunStep;
 use pivot_advice::{Type, Value};
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// The parts, but for operators, functions and aggregates, which have their own names.
-const PARTS: [&str; 54] = [
+const PARTS: [&str; 59] = [
     "JOIN",
     "LEFT JOIN",
     "ANTI JOIN",
@@ -22,6 +22,11 @@ const PARTS: [&str; 54] = [
     "two JOINs on one alias",
     "union",
     "union of queries",
+    "union in JOIN with a choice",
+    "union in JOIN with an aggregating query",
+    "union in JOIN of aggregating queries alone",
+    "union in JOIN with a choice, LEFT or ANTI",
+    "JOIN on a union with a choice",
     "pattern",
     "pattern with a field",
     "First",
@@ -291,6 +296,8 @@ fn parts_of_query(query: &Query) -> Vec<&'static str> {
         ] {
             parts.extend(is.then_some(part));
         }
+        parts.extend(after.is_some_and(chooses_in_union).then_some("JOIN on a union with a choice"));
+        parts.extend(parts_of_union(join));
         for query in join.sources.iter().filter_map(Source::query) {
             parts.extend(query.aggregates().then_some("aggregating query in JOIN"));
         }
@@ -298,6 +305,27 @@ fn parts_of_query(query: &Query) -> Vec<&'static str> {
 
     query.sources().for_each(|source| parts.extend(parts_of_source(source)));
     parts
+}
+
+/// What a join with several sources has that choose or aggregate on their own.
+fn parts_of_union(join: &Join) -> Vec<&'static str> {
+    let is_united = join.sources.len() > 1;
+    let aggregating = join.sources.iter().filter(|source| source.aggregates()).count();
+
+    let mut parts = Vec::new();
+    for (is, part) in [
+        (chooses_in_union(join), "union in JOIN with a choice"),
+        (chooses_in_union(join) && join.kind != JoinKind::Inner, "union in JOIN with a choice, LEFT or ANTI"),
+        (is_united && aggregating > 0, "union in JOIN with an aggregating query"),
+        (is_united && aggregating == join.sources.len(), "union in JOIN of aggregating queries alone"),
+    ] {
+        parts.extend(is.then_some(part));
+    }
+    parts
+}
+
+fn chooses_in_union(join: &Join) -> bool {
+    join.sources.len() > 1 && join.sources.iter().any(|source| source.choice().is_some())
 }
 
 fn is_temporal(source: &Source) -> bool {

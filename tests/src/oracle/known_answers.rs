@@ -16,7 +16,7 @@ const WINDOW: EvaluationWindow<'static> = EvaluationWindow { seconds: 1.0, fract
 struct StepPackOrder;
 
 impl PackOrder for StepPackOrder {
-    fn compare(&self, _: usize, a: usize, b: usize) -> Ordering {
+    fn compare(&self, _: usize, _: usize, a: usize, b: usize) -> Ordering {
         a.cmp(&b)
     }
 }

@@ -67,5 +67,5 @@ pub use language::query::Query;
 pub use reference::aggregates::ExpectedCell;
 pub use reference::evaluator::{EvaluationWindow, Evaluator, ReferenceAnswer};
 pub use run::event_dag::{EventDag, RunStep};
-pub use run::in_band::{InBandRun, PROCESSES, linked, stages};
+pub use run::in_band::{InBandRun, PROCESSES, choices, linked};
 pub use shrink::shrunk;

@@ -13,7 +13,8 @@
 //! `GroupTable`, which is merged into this at the drain.
 
 use crate::limits::{MAX_BYTES, MAX_GROUPS};
-use crate::run::interpreter::{InterpretedEmit, table};
+use crate::run::interpreted_row::table;
+use crate::run::interpreter::InterpretedEmit;
 use crate::run::sample::SampleDecision;
 use crate::weave::query_budgets;
 use pivot_advice::{

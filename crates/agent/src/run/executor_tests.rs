@@ -15,7 +15,7 @@ use crate::weave::woven::ExecutorKind;
 use pivot_advice::{
     Advice, AggregateCall, AggregateKind, AggregateState, BagKey, BinaryOperator, CallArgument, EmitMode,
     EvalErrors, Expr, Function, Group, Groups, Instruction, JoinKind, LossCounts, QueryId, TemporalFilter,
-    UnaryOperator, UnpackedForm, Value,
+    UnaryOperator, UnitedBag, UnpackedForm, Value,
 };
 use pivot_baggage::Baggage;
 
@@ -515,6 +515,48 @@ fn what_needs_more_than_a_routine_is_interpreted() {
     assert!(is_none(vec![left, emit(&[], vec![])]));
     assert!(is_none(vec![unpack(None), unpack(None), emit(&[], vec![])]));
     assert!(is_none(vec![unpack(None), first]));
+    assert!(is_none(vec![union(JoinKind::Inner), emit(&[0], vec![])]));
+}
+
+/// A join with the groups of the bag and of another one, of which no group is in a request.
+fn union(matching: JoinKind) -> Instruction {
+    let united = |bag| UnitedBag {
+        bag,
+        width: 2,
+        aggregates: vec![AggregateKind::Sum, AggregateKind::Any],
+        rows: UnpackedForm::Rows,
+        having: None,
+        values: vec![column(1)],
+    };
+    let bags = vec![united(BAG), united(BagKey { stage: 9, ..BAG })];
+    Instruction::UnpackUnion { alias: "u".into(), columns: vec!["y".into()], bags, matching, on: None }
+}
+
+#[test]
+fn a_union_lacks_what_one_of_its_bags_may_lack() {
+    let report = |baggage: Option<Baggage>, matching| {
+        let linked = linked(2, vec![union(matching), emit(&[0], vec![])]);
+        let mut chosen = ChosenExecutors::new(vec![(linked, ExecutorKind::Fused)]);
+        chosen.run(&[vec![Value::I64(1), Value::I64(2)]], baggage);
+        chosen.into_reports().remove(&BAG.query).expect("the query ran")
+    };
+
+    // Nothing is there: certainly, or because one of the two is lost.
+    for (is_lost, uncertain) in [(false, 0), (true, 1)] {
+        for matching in [JoinKind::Left, JoinKind::Anti] {
+            let mut baggage = Baggage::begin();
+            if is_lost {
+                baggage.mark_lost(BagKey { stage: 9, ..BAG }, TemporalFilter::First(1));
+            }
+            let report = report(Some(baggage), matching);
+            assert_eq!((report.emitted, report.loss.uncertain), (1, uncertain), "{matching:?}");
+        }
+    }
+
+    // What is found in one bag is found.
+    assert_eq!(report(Some(packed()), JoinKind::Anti).emitted, 0);
+    let outside = report(None, JoinKind::Left);
+    assert_eq!((outside.emitted, outside.loss.without_request), (1, 1));
 }
 
 /// Advice of another query at the same tracepoint.

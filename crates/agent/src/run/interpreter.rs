@@ -8,11 +8,12 @@
 //! grouped before.
 
 use crate::limits::MAX_ROWS;
+use crate::run::interpreted_row::{InterpretedRow, JoinSpec, regrouped, table};
 use crate::run::row_sort_key::RowSortKey;
 use crate::weave::name_linker::LinkedAdvice;
 use pivot_advice::{
-    AggregateCall, AggregateKind, AggregateState, BagKey, CallArgument, EmitMode, EvalErrors, Expr,
-    FinalColumn, Group, Groups, Instruction, JoinKind, LossCounts, TemporalFilter, UnpackedForm, Value,
+    AggregateCall, AggregateKind, BagKey, EmitMode, EvalErrors, Expr, Groups, Instruction, JoinKind,
+    LossCounts, TemporalFilter, UnitedBag, UnpackedForm, Value,
 };
 use pivot_baggage::Baggage;
 use std::borrow::Cow;
@@ -54,16 +55,6 @@ impl InterpretedEmit<'_> {
     pub(crate) fn rows(&self) -> u64 {
         self.rows.iter().fold(0, |sum, row| sum.saturating_add(row.n()))
     }
-}
-
-/// A row in flight.
-#[derive(Debug, Clone)]
-pub struct InterpretedRow {
-    columns: Vec<Value>,
-    n: u64,
-    states: Vec<AggregateState>,
-    /// The index of the tuple of a temporal source that it belongs to.
-    slot: usize,
 }
 
 /// Runs an advice over the observed values of an event. Returns `None` if the event contributes nothing.
@@ -111,7 +102,7 @@ struct InterpreterRun<'r> {
 }
 
 /// How sure it is that what a bag does not hold did not happen before.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Absence {
     /// Every earlier event met the advice that would have packed it, and nothing was lost since.
     Certain,
@@ -121,17 +112,17 @@ enum Absence {
     Uncertain,
 }
 
-/// How rows are joined with the groups of a bag.
-struct JoinSpec<'j> {
-    matching: JoinKind,
-    on: Option<&'j Expr>,
-    /// Expressions in which the groups that a row matches must differ.
-    distinct: &'j [Expr],
-    columns: usize,
-    aggregates: &'j [AggregateKind],
+/// A bag as an event finds it.
+struct ReadBag<'r> {
+    groups: Cow<'r, Groups>,
+    /// Whether it may lack rows.
+    incomplete: bool,
+    /// Whether its tuples were chosen while some may have been missing.
+    is_doubtful: bool,
+    absence: Absence,
 }
 
-impl InterpreterRun<'_> {
+impl<'r> InterpreterRun<'r> {
     fn steps<'a>(
         mut self,
         instructions: &'a [Instruction],
@@ -158,6 +149,13 @@ impl InterpreterRun<'_> {
                     let (matching, on, distinct) = (*matching, on.as_ref(), rows.distinct());
                     let join = JoinSpec { matching, on, distinct, columns: columns.len(), aggregates };
                     self.unpack(*bag, rows, &join);
+                }
+                Instruction::UnpackUnion { columns, bags, matching, on, .. } => {
+                    let (matching, on, columns) = (*matching, on.as_ref(), columns.len());
+                    self.unpack_union(
+                        bags,
+                        &JoinSpec { matching, on, distinct: &[], columns, aggregates: &[] },
+                    );
                 }
                 Instruction::Unnest { list, .. } => self.unnest(*list),
                 Instruction::Distinct { columns } => self.distinct(columns),
@@ -285,12 +283,62 @@ impl InterpreterRun<'_> {
 
     /// Joins the rows with what a bag holds: the happened-before join.
     fn unpack(&mut self, bag: BagKey, unpacked: &UnpackedForm, joining: &JoinSpec<'_>) {
+        let found = self.read(bag, unpacked.width(joining.columns), joining.aggregates);
+        let finished = self.finished(&found.groups, unpacked);
+        self.count_doubtful(&found, joining.matching);
+
+        // Groups that are finished bring no states.
+        let aggregates = if finished.is_some() { &[] } else { joining.aggregates };
+        self.join(&found.groups, finished.as_deref(), &JoinSpec { aggregates, ..*joining }, found.absence);
+    }
+
+    /// Joins the rows with what several bags hold, as one relation.
+    fn unpack_union(&mut self, bags: &[UnitedBag], joining: &JoinSpec<'_>) {
+        let mut union = Groups::new(joining.columns, &[]);
+        let mut absence = Absence::Certain;
+        for united in bags {
+            let width = united.rows.width(usize::from(united.width));
+            let found = self.read(united.bag, width, &united.aggregates);
+            self.count_doubtful(&found, joining.matching);
+            self.unite(united, &found.groups, &mut union);
+            // Nothing is in the union only if it is in none of the bags, so the least certain of them decides.
+            absence = absence.max(found.absence);
+        }
+
+        self.join(&union, None, joining, absence);
+    }
+
+    /// Adds the rows of a bag to a union.
+    fn unite(&mut self, united: &UnitedBag, groups: &Groups, union: &mut Groups) {
+        // Groups of a subquery are rows that count once, whatever was counted in them.
+        let rows: Vec<(Vec<Value>, u64)> = match self.finished(groups, &united.rows) {
+            Some(finished) => finished.into_iter().map(|columns| (columns, 1)).collect(),
+            None => groups.iter().map(|group| (group.key.to_vec(), group.n)).collect(),
+        };
+
+        let mut seen = HashSet::new();
+        let distinct = united.rows.distinct();
+        for (columns, n) in rows {
+            if united.having.as_ref().is_some_and(|having| !having.holds(&columns, self.errors)) {
+                continue;
+            }
+            if !distinct.is_empty() && !seen.insert(self.values(distinct, &columns)) {
+                continue;
+            }
+            let group = union.entry(&self.values(&united.values, &columns));
+            group.n = group.n.saturating_add(n);
+        }
+    }
+
+    /// Reads a bag, and counts what it may lack.
+    fn read(&mut self, bag: BagKey, width: usize, aggregates: &[AggregateKind]) -> ReadBag<'r> {
         // Unpacked before `is_incomplete` is asked: only reading the bag's bytes shows whether they can be read.
         let groups = self.baggage.and_then(|baggage| baggage.unpack(bag));
         let incomplete = self.baggage.is_some_and(|baggage| baggage.is_incomplete(bag));
         self.loss.truncated += u64::from(incomplete);
         self.incomplete |= incomplete;
         self.loss.without_request = u64::from(self.baggage.is_none());
+
         let is_before_query = self.baggage.is_some_and(|baggage| baggage.generation() < self.since);
         let absence = match self.baggage {
             _ if incomplete || is_before_query => Absence::Uncertain,
@@ -299,39 +347,43 @@ impl InterpreterRun<'_> {
         };
 
         // A bag of another shape is an error and counts as empty: only a broken frontend has it packed.
-        let width = unpacked.width(joining.columns);
-        let fits = |groups: &Groups| groups.keys() == width && groups.aggregates() == joining.aggregates;
+        let fits = |groups: &Groups| groups.keys() == width && groups.aggregates() == aggregates;
         let groups = match groups {
             Some(groups) if fits(&groups) => groups,
             Some(_) => {
                 self.errors.0 += 1;
-                Cow::Owned(Groups::new(width, joining.aggregates))
+                Cow::Owned(Groups::new(width, aggregates))
             }
-            None => Cow::Owned(Groups::new(width, joining.aggregates)),
+            None => Cow::Owned(Groups::new(width, aggregates)),
         };
+        let is_doubtful = self.baggage.is_some_and(|baggage| baggage.has_doubtful_choice(bag));
+        ReadBag { groups, incomplete, is_doubtful, absence }
+    }
 
-        let finished = match unpacked {
+    /// Returns the rows of the aggregating subquery that a bag is unpacked for, or `None` if its own rows are meant.
+    fn finished(&mut self, groups: &Groups, unpacked: &UnpackedForm) -> Option<Vec<Vec<Value>>> {
+        match unpacked {
             UnpackedForm::Rows => None,
             UnpackedForm::Groups { keys, folds, finished, .. } => {
-                Some(regrouped(&groups, keys, folds, finished, self.errors))
+                Some(regrouped(groups, keys, folds, finished, self.errors))
             }
-        };
-        // First and MostRecent may have chosen other tuples than they would have with all before them.
-        let is_doubtful = self.baggage.is_some_and(|baggage| baggage.has_doubtful_choice(bag));
-        if is_doubtful && joining.matching != JoinKind::Anti {
-            let kept = if incomplete { &mut self.loss.uncertain } else { &mut self.loss.undecided };
-            let rows = self.rows.iter().fold(0, |sum: u64, row| sum.saturating_add(row.n));
-            *kept = kept.saturating_add(rows.saturating_mul(groups.rows()));
         }
+    }
 
-        // Groups that are finished bring no states.
-        let aggregates = if finished.is_some() { &[] } else { joining.aggregates };
-        self.join(&groups, finished.as_deref(), &JoinSpec { aggregates, ..*joining }, absence);
+    /// Counts the rows that a join with a bag makes of a choice that may be wrong: First and MostRecent may have chosen
+    /// other tuples than they would have with all before them.
+    fn count_doubtful(&mut self, found: &ReadBag<'_>, matching: JoinKind) {
+        if !found.is_doubtful || matching == JoinKind::Anti {
+            return;
+        }
+        let kept = if found.incomplete { &mut self.loss.uncertain } else { &mut self.loss.undecided };
+        let rows = self.rows.iter().fold(0, |sum: u64, row| sum.saturating_add(row.n));
+        *kept = kept.saturating_add(rows.saturating_mul(found.groups.rows()));
     }
 
     /// Evaluates expressions over a row.
-    fn values(&mut self, exprs: &[Expr], row: &InterpretedRow) -> Vec<Value> {
-        exprs.iter().map(|expr| expr.eval(&row.columns, self.errors)).collect()
+    fn values(&mut self, exprs: &[Expr], columns: &[Value]) -> Vec<Value> {
+        exprs.iter().map(|expr| expr.eval(columns, self.errors)).collect()
     }
 
     /// Replaces every row by its pairs with the groups that match it, or with the rows of `finished` if the bag is
@@ -360,7 +412,9 @@ impl InterpreterRun<'_> {
                 if joining.matching == JoinKind::Anti {
                     break;
                 }
-                if !joining.distinct.is_empty() && !seen.insert(self.values(joining.distinct, &candidate)) {
+                if !joining.distinct.is_empty()
+                    && !seen.insert(self.values(joining.distinct, &candidate.columns))
+                {
                     continue;
                 }
                 if self.rows.len() < MAX_ROWS {
@@ -383,107 +437,5 @@ impl InterpreterRun<'_> {
                 self.rows.push(row.unmatched(joining));
             }
         }
-    }
-}
-
-/// Returns the rows of an aggregating subquery over what a bag holds: keys, count, and finished aggregates.
-fn regrouped(
-    bag: &Groups,
-    keys: &[u16],
-    folds: &[AggregateCall],
-    finished: &[FinalColumn],
-    errors: &mut EvalErrors,
-) -> Vec<Vec<Value>> {
-    let mut groups = table(keys.len(), folds);
-
-    for group in bag {
-        let row = InterpretedRow {
-            columns: group.key.to_vec(),
-            n: group.n,
-            states: group.states.to_vec(),
-            slot: 0,
-        };
-        row.add_to(groups.entry(&row.key(keys)), folds, errors);
-    }
-
-    let rows = groups.iter().map(|group| {
-        let values = finished.iter().map(|finished| match group.states.get(usize::from(finished.state)) {
-            Some(state) => state.finish(finished.finish, errors),
-            None => Value::Null,
-        });
-        group.key.iter().cloned().chain([Value::U64(group.n)]).chain(values).collect()
-    });
-    rows.collect()
-}
-
-/// Returns an empty table for the rows of a Pack or Emit.
-pub(crate) fn table(keys: usize, folds: &[AggregateCall]) -> Groups {
-    let aggregates: Vec<AggregateKind> = folds.iter().map(|fold| fold.aggregate).collect();
-    Groups::new(keys, &aggregates)
-}
-
-impl InterpretedRow {
-    /// Returns how often the row counts.
-    pub(crate) fn n(&self) -> u64 {
-        self.n
-    }
-
-    /// Returns the row as one that counts `weight` times as much.
-    pub(crate) fn weighted(&self, weight: u64) -> Cow<'_, InterpretedRow> {
-        if weight == 1 {
-            return Cow::Borrowed(self);
-        }
-        let mut row = self.clone();
-        row.n = row.n.saturating_mul(weight);
-        row.states.iter_mut().for_each(|state| state.scale(weight));
-        Cow::Owned(row)
-    }
-
-    pub(crate) fn key(&self, keys: &[u16]) -> Vec<Value> {
-        keys.iter().map(|key| self.columns.get(usize::from(*key)).cloned().unwrap_or_default()).collect()
-    }
-
-    pub(crate) fn add_to(&self, group: &mut Group, folds: &[AggregateCall], errors: &mut EvalErrors) {
-        group.n = group.n.saturating_add(self.n);
-        for (state, fold) in group.states.iter_mut().zip(folds) {
-            match &fold.input {
-                CallArgument::Expr(expr) => state.update(&expr.eval(&self.columns, errors), self.n, errors),
-                CallArgument::State(index) => {
-                    if let Some(mine) = self.states.get(usize::from(*index)) {
-                        state.merge(mine);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Returns the row with the columns of a subquery's result after its own.
-    fn with(&self, columns: &[Value]) -> InterpretedRow {
-        let mut row = self.clone();
-        row.columns.extend_from_slice(columns);
-        row
-    }
-
-    /// Returns the row joined with all rows of a group: counts are multiplied, and the states of each side are scaled by
-    /// the count of the other.
-    fn times(&self, group: &Group) -> InterpretedRow {
-        let mut row = self.with(&group.key);
-        row.states.iter_mut().for_each(|state| state.scale(group.n));
-        row.states.extend(group.states.iter().cloned().map(|mut state| {
-            state.scale(self.n);
-            state
-        }));
-        row.n = self.n.saturating_mul(group.n);
-        row
-    }
-
-    /// Returns the row that goes on when nothing matched it: of a LEFT join with nulls and empty states in place of
-    /// the bag's, of an ANTI join as it is.
-    fn unmatched(mut self, joining: &JoinSpec<'_>) -> InterpretedRow {
-        if joining.matching == JoinKind::Left {
-            self.columns.extend(std::iter::repeat_n(Value::Null, joining.columns));
-            self.states.extend(joining.aggregates.iter().map(|aggregate| aggregate.empty()));
-        }
-        self
     }
 }

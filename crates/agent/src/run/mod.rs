@@ -26,7 +26,7 @@
 //! ```
 //!
 //! The interpreter is the reference: it runs any advice, and the others do to every event what it does. Reading
-//! order: `fire_event`, `slow_path`, `outside_request`, `question`, [`interpreter`], `ir`, `advice_compiler`, `compiled` with its
+//! order: `fire_event`, `slow_path`, `outside_request`, `question`, [`interpreter`] with `interpreted_row`, `ir`, `advice_compiler`, `compiled` with its
 //! parts, `fused`; `cells` and `cell_expr` are the values and expressions of compiled advice.
 
 pub(crate) mod advice_compiler;
@@ -43,6 +43,7 @@ mod executor_tests;
 pub(crate) mod fire_event;
 pub(crate) mod fold;
 pub(crate) mod fused;
+pub(crate) mod interpreted_row;
 pub mod interpreter;
 pub(crate) mod ir;
 pub(crate) mod outside_request;

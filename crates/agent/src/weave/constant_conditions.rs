@@ -96,8 +96,9 @@ impl KnownColumns {
             }
             Instruction::Unnest { .. } => self.values.push(None),
             // Only the condition of an anti join sees the columns of its bag.
-            Instruction::Unpack { matching: JoinKind::Anti, .. } => {}
-            Instruction::Unpack { columns, .. } => {
+            Instruction::Unpack { matching: JoinKind::Anti, .. }
+            | Instruction::UnpackUnion { matching: JoinKind::Anti, .. } => {}
+            Instruction::Unpack { columns, .. } | Instruction::UnpackUnion { columns, .. } => {
                 self.values.resize(self.values.len() + columns.len(), None);
             }
             Instruction::Filter { .. }

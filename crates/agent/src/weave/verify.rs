@@ -7,7 +7,7 @@ use pivot_advice::codec::MAX_COLUMNS;
 use pivot_advice::expr::MAX_DEPTH;
 use pivot_advice::{
     Advice, AggregateCall, AggregateKind, BagKey, CallArgument, Expr, FinalColumn, Instruction, JoinKind,
-    TemporalFilter, UnpackedForm,
+    TemporalFilter, UnitedBag, UnpackedForm,
 };
 
 /// The most expressions, counting inner ones, that an advice may have.
@@ -55,12 +55,23 @@ impl BoundColumns {
                 own(advice, bag)?;
                 limit("aggregates", aggregates.len(), MAX_COLUMNS)?;
                 self.unpacked = true;
-                self.unpack(columns.len(), aggregates, rows)?;
+                unpacked(columns.len(), aggregates, rows)?;
+                self.columns += columns.len();
                 on.iter().chain(rows.distinct()).try_for_each(|over| self.expr(over))?;
                 match (matching, rows) {
                     (JoinKind::Anti, _) => self.columns -= columns.len(),
                     (_, UnpackedForm::Rows) => self.states.extend(aggregates.iter().copied().map(Some)),
                     (_, UnpackedForm::Groups { .. }) => {}
+                }
+            }
+            Instruction::UnpackUnion { columns, bags, matching, on, .. } => {
+                limit("bags of a union", bags.len(), MAX_COLUMNS)?;
+                self.unpacked = true;
+                bags.iter().try_for_each(|united| self.united(advice, united, columns.len()))?;
+                self.columns += columns.len();
+                on.iter().try_for_each(|on| self.expr(on))?;
+                if *matching == JoinKind::Anti {
+                    self.columns -= columns.len();
                 }
             }
             Instruction::Unnest { list, .. } => {
@@ -122,34 +133,23 @@ impl BoundColumns {
         }
     }
 
-    /// Appends the columns of a bag, or of a subquery over it, whose own row is checked like any other.
-    fn unpack(
-        &mut self,
-        columns: usize,
-        bag: &[AggregateKind],
-        rows: &UnpackedForm,
-    ) -> Result<(), AgentError> {
-        if let UnpackedForm::Groups { width, keys, folds, finished, distinct } = rows {
-            limit("columns", distinct.len(), MAX_COLUMNS)?;
-            limit("keys", keys.len(), MAX_COLUMNS)?;
-            limit("aggregates", folds.len().max(finished.len()), MAX_COLUMNS)?;
-
-            // The subquery reads the columns and states of the bag, and nothing of the row that it is joined with.
-            let states = bag.iter().copied().map(Some).collect();
-            let mut inside = BoundColumns { columns: usize::from(*width), states, ..BoundColumns::default() };
-            keys.iter().try_for_each(|key| inside.column(*key))?;
-            folds.iter().try_for_each(|fold| inside.fold(fold))?;
-            let missing = |finished: &&FinalColumn| usize::from(finished.state) >= folds.len();
-            if let Some(FinalColumn { state, .. }) = finished.iter().find(missing) {
-                return Err(AgentError::Unbound { what: "state", index: *state });
-            }
-
-            // The keys, the count of rows, and the finished aggregates.
-            if columns != keys.len() + 1 + finished.len() {
-                return Err(AgentError::Malformed("unpacked groups have another number of columns"));
-            }
+    /// Checks one bag of a union. What is computed of its rows reads them alone.
+    fn united(&mut self, advice: &Advice, united: &UnitedBag, columns: usize) -> Result<(), AgentError> {
+        own(advice, &united.bag)?;
+        limit("aggregates", united.aggregates.len(), MAX_COLUMNS)?;
+        limit("columns", usize::from(united.width), MAX_COLUMNS)?;
+        unpacked(usize::from(united.width), &united.aggregates, &united.rows)?;
+        if united.values.len() != columns {
+            return Err(AgentError::Malformed("a bag of a union has another number of columns"));
         }
-        self.columns += columns;
+
+        // The expressions count among all of the advice.
+        let expressions = self.expressions;
+        let columns = usize::from(united.width);
+        let mut inside = BoundColumns { columns, expressions, ..BoundColumns::default() };
+        let over = united.values.iter().chain(&united.having).chain(united.rows.distinct());
+        over.into_iter().try_for_each(|expr| inside.expr(expr))?;
+        self.expressions = inside.expressions;
         Ok(())
     }
 
@@ -166,6 +166,31 @@ impl BoundColumns {
     fn column(&self, index: u16) -> Result<(), AgentError> {
         let bound = usize::from(index) < self.columns;
         if bound { Ok(()) } else { Err(AgentError::Unbound { what: "column", index }) }
+    }
+}
+
+/// Checks that unpacking a bag, or a subquery over it, makes rows of so many columns. The row of the subquery is checked
+/// like any other.
+fn unpacked(columns: usize, bag: &[AggregateKind], rows: &UnpackedForm) -> Result<(), AgentError> {
+    let UnpackedForm::Groups { width, keys, folds, finished, distinct } = rows else { return Ok(()) };
+    limit("columns", distinct.len(), MAX_COLUMNS)?;
+    limit("keys", keys.len(), MAX_COLUMNS)?;
+    limit("aggregates", folds.len().max(finished.len()), MAX_COLUMNS)?;
+
+    // The subquery reads the columns and states of the bag, and nothing of the row that it is joined with.
+    let states = bag.iter().copied().map(Some).collect();
+    let mut inside = BoundColumns { columns: usize::from(*width), states, ..BoundColumns::default() };
+    keys.iter().try_for_each(|key| inside.column(*key))?;
+    folds.iter().try_for_each(|fold| inside.fold(fold))?;
+    let missing = |finished: &&FinalColumn| usize::from(finished.state) >= folds.len();
+    if let Some(FinalColumn { state, .. }) = finished.iter().find(missing) {
+        return Err(AgentError::Unbound { what: "state", index: *state });
+    }
+
+    // The keys, the count of rows, and the finished aggregates.
+    match columns == keys.len() + 1 + finished.len() {
+        true => Ok(()),
+        false => Err(AgentError::Malformed("unpacked groups have another number of columns")),
     }
 }
 
@@ -304,6 +329,47 @@ mod tests {
         check(vec![groups(vec![1], 3), emit(vec![])], Err(AgentError::Unbound { what: "column", index: 1 }));
         let wrong = AgentError::Malformed("unpacked groups have another number of columns");
         check(vec![groups(vec![0], 2), emit(vec![])], Err(wrong));
+    }
+
+    #[test]
+    fn bags_of_a_union_are_computed_of_their_own_rows() {
+        let union = |values: Vec<Expr>, having: Option<Expr>, matching| {
+            let rows = UnpackedForm::Rows;
+            let bag = BagKey { query: QueryId::new(1, 1), stage: 1 };
+            let united = UnitedBag { bag, width: 2, aggregates: vec![], rows, having, values };
+            Instruction::UnpackUnion {
+                alias: "u".into(),
+                columns: vec!["c".into()],
+                bags: vec![united],
+                matching,
+                on: Some(Expr::Column(3)),
+            }
+        };
+        let of =
+            |values, having| vec![observe(), observe(), observe(), union(values, having, JoinKind::Inner)];
+        let with = |mut steps: Vec<Instruction>, last| {
+            steps.push(last);
+            steps
+        };
+        check(with(of(vec![Expr::Column(1)], None), emit(vec![3])), Ok(()));
+
+        let unbound = |index| Err(AgentError::Unbound { what: "column", index });
+        check(with(of(vec![Expr::Column(2)], None), emit(vec![])), unbound(2));
+        check(with(of(vec![Expr::Column(0)], Some(Expr::Column(2))), emit(vec![])), unbound(2));
+        check(with(of(vec![Expr::Column(0)], None), emit(vec![4])), unbound(4));
+        let anti = union(vec![Expr::Column(0)], None, JoinKind::Anti);
+        check(vec![observe(), observe(), observe(), anti, emit(vec![3])], unbound(3));
+
+        let wrong = AgentError::Malformed("a bag of a union has another number of columns");
+        check(with(of(vec![], None), emit(vec![])), Err(wrong));
+        let foreign = match union(vec![Expr::Column(0)], None, JoinKind::Left) {
+            Instruction::UnpackUnion { alias, columns, mut bags, matching, on } => {
+                bags[0].bag.query = QueryId::new(1, 2);
+                Instruction::UnpackUnion { alias, columns, bags, matching, on }
+            }
+            other => other,
+        };
+        check(vec![foreign, emit(vec![])], Err(AgentError::ForeignBag));
     }
 
     #[test]

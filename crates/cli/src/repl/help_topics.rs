@@ -62,7 +62,7 @@ pub(super) const TOPICS: &[HelpTopic] = &[
     topic(
         &["UNION", ","],
         "FROM alias IN source, source; JOIN a IN source, source ON a -> b",
-        "Events of any of the sources; a field that one of them lacks is null there.",
+        "Events of any of the sources; a field that one of them lacks is null there. In a JOIN each may choose or aggregate on its own.",
         "FROM b IN DataNodeMetrics.incrBytesRead, DataNodeMetrics.incrBytesWritten GROUP BY b.host SELECT b.host, SUM(b.delta)",
     ),
     topic(

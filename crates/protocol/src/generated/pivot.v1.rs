@@ -143,7 +143,7 @@ pub struct Advice {
 /// One step of an advice.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Instruction {
-    #[prost(oneof = "instruction::Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
+    #[prost(oneof = "instruction::Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11")]
     pub kind: ::core::option::Option<instruction::Kind>,
 }
 /// Nested message and enum types in `Instruction`.
@@ -175,6 +175,9 @@ pub mod instruction {
         /// Takes the rows as the tuples of a temporal source, of which the final Pack keeps some.
         #[prost(message, tag = "10")]
         Choose(super::Choose),
+        /// An agent that does not know it finds no instruction here, and refuses the advice.
+        #[prost(message, tag = "11")]
+        UnpackUnion(super::UnpackUnion),
     }
 }
 /// Replaces each row by one for every element of a list, with the element appended.
@@ -220,6 +223,48 @@ pub struct Unpack {
     /// What a row of the bag must satisfy, over the row's columns and those of the bag.
     #[prost(message, optional, tag = "8")]
     pub on: ::core::option::Option<Expr>,
+}
+/// Joins each row with the rows of several bags, which are one relation: sources of one JOIN of which one chooses or
+/// aggregates on its own.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UnpackUnion {
+    /// Alias of the rows, for the text form.
+    #[prost(string, tag = "1")]
+    pub alias: ::prost::alloc::string::String,
+    /// Names of the columns that it appends.
+    #[prost(string, repeated, tag = "2")]
+    pub columns: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(message, repeated, tag = "3")]
+    pub bags: ::prost::alloc::vec::Vec<UnitedBag>,
+    #[prost(enumeration = "Match", tag = "4")]
+    pub r#match: i32,
+    /// What a row of the union must satisfy, over the row's columns and those of the union.
+    #[prost(message, optional, tag = "5")]
+    pub on: ::core::option::Option<Expr>,
+}
+/// One of the bags of a union. All of its expressions are over its own rows alone.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UnitedBag {
+    /// The bag: a query and the stage that packs it.
+    #[prost(message, optional, tag = "1")]
+    pub query: ::core::option::Option<QueryId>,
+    #[prost(uint32, tag = "2")]
+    pub stage: u32,
+    /// Number of columns that unpacking it alone would append.
+    #[prost(uint32, tag = "3")]
+    pub width: u32,
+    /// The bag's aggregates; see Fold.
+    #[prost(uint32, repeated, tag = "4")]
+    pub aggregates: ::prost::alloc::vec::Vec<u32>,
+    /// The result of an aggregating subquery over the bag; unset: the bag's rows.
+    #[prost(message, optional, tag = "5")]
+    pub groups: ::core::option::Option<Groups>,
+    /// What its rows must satisfy.
+    #[prost(message, optional, tag = "6")]
+    pub having: ::core::option::Option<Expr>,
+    /// The values that its rows have in the columns of the union.
+    #[prost(message, repeated, tag = "7")]
+    pub values: ::prost::alloc::vec::Vec<Expr>,
 }
 /// An aggregating subquery over the rows of a bag: each group is one row, whose columns are its keys, its
 /// number of rows, and then the finished values.

@@ -2,7 +2,7 @@
 
 use super::program::QueryProgram;
 use super::untyped_fields::untyped_fields;
-use crate::plan::{Stage, StageEnd};
+use crate::plan::{Stage, StageChoice, StageEnd};
 use pivot_advice::{QueryId, TemporalFilter, Type, Value};
 use std::fmt::Write;
 
@@ -38,7 +38,7 @@ impl QueryProgram {
     fn bags(&self) -> String {
         let mut out = String::new();
         // Stage 0 emits: it has no bag.
-        for (i, stage) in self.plan.stages.iter().enumerate().skip(1).filter(|(i, stage)| stage.bag == *i) {
+        for (_, stage) in self.plan.stages.iter().enumerate().skip(1).filter(|(i, stage)| stage.bag == *i) {
             let packed = match &stage.end {
                 StageEnd::Groups(groups) => groups.packed(),
                 other => other.keys().to_vec(),
@@ -50,12 +50,14 @@ impl QueryProgram {
             let columns: usize = packed.iter().map(|key| self.bytes_of(*key)).sum();
             let bytes = columns + 2 + 8 * states;
 
-            let bound = match stage.keep {
-                TemporalFilter::First(n) | TemporalFilter::MostRecent(n) => format!("{n} tuples"),
-                TemporalFilter::All if keys.is_empty() => "1 group".into(),
-                TemporalFilter::All => "one group for each key".into(),
-            };
-            let _ = writeln!(out, "  bag {i} ({}): {bound}, about {bytes} bytes each", keys.join(", "));
+            for StageChoice { keep, bag } in stage.bags() {
+                let bound = match keep {
+                    TemporalFilter::First(n) | TemporalFilter::MostRecent(n) => format!("{n} tuples"),
+                    TemporalFilter::All if keys.is_empty() => "1 group".into(),
+                    TemporalFilter::All => "one group for each key".into(),
+                };
+                let _ = writeln!(out, "  bag {bag} ({}): {bound}, about {bytes} bytes each", keys.join(", "));
+            }
         }
         out
     }
@@ -83,7 +85,9 @@ impl QueryProgram {
             "stage", "requests", "tuples/request", "bytes/request", "tuples/s", "bytes/s"
         );
 
-        for (i, stage) in self.plan.stages.iter().enumerate().filter(|(i, stage)| stage.bag == *i) {
+        let stages = self.plan.stages.iter().enumerate();
+        // One whose sources all aggregate packs nothing itself, and one that shares a bag neither.
+        for (i, stage) in stages.filter(|(i, stage)| stage.bag == *i && !stage.members.is_empty()) {
             let cost = StageCost::of(i, rows);
             let per_second = 1.0 / fraction / seconds.max(1e-9);
             let _ = writeln!(

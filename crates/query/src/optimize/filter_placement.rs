@@ -164,6 +164,8 @@ fn pass(plan: &Plan, step: &StageStep, condition: &Expr) -> FilterMove {
     let columns = columns_of(condition);
     match step {
         StageStep::Filter(_) | StageStep::Order(_) | StageStep::Distinct(_) => FilterMove::Over,
+        // Before the choice it would choose other tuples.
+        StageStep::Choose => FilterMove::Stays,
         StageStep::Unnest { element, .. } if columns.contains(element) => FilterMove::Stays,
         StageStep::Unnest { .. } => FilterMove::Over,
         StageStep::Let(column, _) if !columns.contains(column) => FilterMove::Over,
@@ -181,7 +183,9 @@ fn pass_join(plan: &Plan, join: &StageJoin, condition: &Expr) -> FilterMove {
     let appended = plan.appended(join.child);
     let theirs = columns.iter().filter(|column| appended.contains(column)).count();
     let child = &plan.stages[join.child];
-    let packs_rows = matches!(child.end, StageEnd::Rows { .. }) && !child.is_temporal();
+    // In a union with groups, the condition is about these too.
+    let packs_rows =
+        matches!(child.end, StageEnd::Rows { .. }) && !child.is_temporal() && join.united.is_empty();
 
     match join.matching {
         JoinKind::Anti => FilterMove::Over,
@@ -194,7 +198,8 @@ fn pass_join(plan: &Plan, join: &StageJoin, condition: &Expr) -> FilterMove {
 /// Moves conditions of a match that need the child alone into the child. Returns whether there were any.
 fn lower_match_conditions(plan: &mut Plan, stage: usize) -> bool {
     let mut changed = false;
-    let children: Vec<usize> = plan.stages[stage].joins().map(|join| join.child).collect();
+    let joins = plan.stages[stage].joins().filter(|join| join.united.is_empty());
+    let children: Vec<usize> = joins.map(|join| join.child).collect();
 
     for child in children {
         let packed = &plan.stages[child];

@@ -80,7 +80,7 @@ fn source(plan: &Plan, stage: usize, inputs: &BTreeSet<u16>) -> Option<usize> {
     // Groups have the columns they have; a column more would make tuples that were equal differ.
     let child = &plan.stages[join.child];
     let packs_rows = matches!(child.end, StageEnd::Rows { .. }) && !child.is_temporal();
-    (packs_rows && join.matching == JoinKind::Inner).then_some(join.child)
+    (packs_rows && join.united.is_empty() && join.matching == JoinKind::Inner).then_some(join.child)
 }
 
 /// Returns the columns that a stage and those above it read, but for the LET in question.

@@ -37,13 +37,16 @@ fn same(a: &Stage, b: &Stage) -> bool {
     is_leaf(a)
         && is_leaf(b)
         && a.keep == b.keep
+        && a.choices.is_empty()
+        && b.choices.is_empty()
         && a.members.len() == b.members.len()
         && a.members.iter().zip(&b.members).all(|(x, y)| observes_same(x, y))
         && a.members.iter().zip(&b.members).all(|(x, y)| signature(a, x) == signature(b, y))
 }
 
 fn is_leaf(stage: &Stage) -> bool {
-    matches!(stage.end, StageEnd::Rows { .. }) && stage.joins().next().is_none()
+    let packs = !stage.members.is_empty() && matches!(stage.end, StageEnd::Rows { .. });
+    packs && stage.joins().next().is_none()
 }
 
 fn observes_same(a: &StageSource, b: &StageSource) -> bool {
@@ -92,6 +95,7 @@ fn positioned(step: &StageStep, row: &[u16]) -> StageStep {
         StageStep::Order(columns) => StageStep::Order(positions(columns, row)),
         // A leaf has none.
         StageStep::Join(join) => StageStep::Join(join.clone()),
+        StageStep::Choose => StageStep::Choose,
     }
 }
 

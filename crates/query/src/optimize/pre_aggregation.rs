@@ -134,7 +134,8 @@ fn candidates(plan: &Plan) -> Vec<EarlyAggregate> {
 
 /// Returns the earliest stage from which states reach their sink. They pass through grouped bags only, and a
 /// DISTINCT loses them: it lies above the last such stage on the way. A row that a LEFT join keeps has the
-/// empty state, so only an argument that is null in it, as a column alone is, may be aggregated below.
+/// empty state, so only an argument that is null in it, as a column alone is, may be aggregated below. Nor does
+/// a union with the groups of a query take states.
 fn above_obstacles(plan: &Plan, stage: usize, argument: &Expr) -> usize {
     let way = plan.way_up(stage);
     let is_column = matches!(argument, Expr::Column(_));
@@ -146,8 +147,11 @@ fn above_obstacles(plan: &Plan, stage: usize, argument: &Expr) -> usize {
         }
         // The last of the way is the sink, which packs nothing for these states.
         let packs = i + 1 < way.len();
-        let is_left = plan.joined(*stage).is_some_and(|join| join.matching == JoinKind::Left);
-        if packs && (plan.stages[*stage].is_temporal() || is_left && !is_column) {
+        let joined = plan.joined(*stage);
+        let is_left = joined.is_some_and(|join| join.matching == JoinKind::Left);
+        // Groups of a union bring values and no states.
+        let is_united = joined.is_some_and(|join| !join.united.is_empty());
+        if packs && (plan.stages[*stage].is_temporal() || is_united || is_left && !is_column) {
             target = i + 1;
         }
     }

@@ -55,6 +55,26 @@ fn drop_unread(plan: &mut Plan) -> bool {
         }
         changed |= size(stage) != before;
     }
+
+    // The groups of a union have the columns that its tuples are left with.
+    for index in 0..plan.stages.len() {
+        changed |= drop_united(plan, index);
+    }
+    changed
+}
+
+/// Drops what nothing reads of groups in unions that a stage joins. Returns whether there was anything.
+fn drop_united(plan: &mut Plan, index: usize) -> bool {
+    let keys: Vec<Vec<u16>> = plan.stages.iter().map(|stage| stage.end.keys().to_vec()).collect();
+    let mut changed = false;
+    for step in plan.stages[index].lists_mut().flatten() {
+        let StageStep::Join(join) = step else { continue };
+        for united in &mut join.united {
+            let before = united.values.len();
+            united.values.retain(|(column, _)| keys[join.child].contains(column));
+            changed |= united.values.len() != before;
+        }
+    }
     changed
 }
 

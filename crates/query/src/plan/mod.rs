@@ -12,5 +12,5 @@ pub(crate) use naive_plan::complete;
 pub(crate) use plan_text::expr_text;
 pub(crate) use stage_tree::{
     ObservedField, Plan, PlanColumn, Stage, StageAggregate, StageAggregateInput, StageAggregateResult,
-    StageEnd, StageJoin, StageSource, StageStep, StageTracepoint, SubqueryGroups,
+    StageChoice, StageEnd, StageJoin, StageSource, StageStep, StageTracepoint, SubqueryGroups, UnitedGroups,
 };

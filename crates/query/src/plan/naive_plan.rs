@@ -2,7 +2,7 @@
 //!
 //! It is what the query means, step by step; the rules change its cost only.
 
-use super::stage_tree::{Plan, Stage, StageSource, StageStep};
+use super::stage_tree::{Plan, StageSource, StageStep};
 use pivot_advice::JoinKind;
 use std::collections::BTreeSet;
 
@@ -15,16 +15,30 @@ pub(crate) fn complete(plan: &mut Plan) {
         fold.number = number;
     }
 
+    // Stages are numbered by now, so what lies behind them is free for further bags.
+    let further = plan.stages.len()..;
+    let choices = plan.stages.iter_mut().flat_map(|stage| &mut stage.choices);
+    for (choice, bag) in choices.zip(further) {
+        choice.bag = bag;
+    }
+
     for index in (0..plan.stages.len()).rev() {
         if !plan.stages[index].end.is_sink() {
-            let columns = columns(plan, &plan.stages[index]);
+            let columns = columns(plan, index);
             *plan.stages[index].end.keys_mut() = columns;
         }
     }
 }
 
 /// Returns the columns that every member of a stage has in the end.
-fn columns(plan: &Plan, stage: &Stage) -> Vec<u16> {
+fn columns(plan: &Plan, index: usize) -> Vec<u16> {
+    let stage = &plan.stages[index];
+    if stage.members.is_empty() {
+        // All sources aggregate: the columns are those that are wanted of them, which all of them have.
+        let united = plan.joined(index).and_then(|join| join.united.first());
+        return united.map_or(vec![], |united| united.values.iter().map(|(column, _)| *column).collect());
+    }
+
     let mut members = stage.members.iter().map(|member| columns_of_member(plan, member, &stage.steps));
     let mut common = members.next().unwrap_or_default();
     for other in members {
@@ -43,7 +57,7 @@ fn columns_of_member(plan: &Plan, member: &StageSource, behind: &[StageStep]) ->
                 bound.extend(plan.appended(join.child))
             }
             StageStep::Distinct(columns) => bound.clone_from(columns),
-            StageStep::Join(_) | StageStep::Filter(_) | StageStep::Order(_) => {}
+            StageStep::Join(_) | StageStep::Filter(_) | StageStep::Order(_) | StageStep::Choose => {}
         }
     }
 

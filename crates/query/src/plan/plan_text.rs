@@ -1,7 +1,8 @@
 //! The plan as text.
 
 use super::stage_tree::{
-    Plan, PlanColumn, Stage, StageAggregate, StageAggregateInput, StageEnd, StageJoin, StageSource, StageStep,
+    Plan, PlanColumn, Stage, StageAggregate, StageAggregateInput, StageEnd, StageJoin, StageSource,
+    StageStep, UnitedGroups,
 };
 use pivot_advice::expr_text::write_expr;
 use pivot_advice::{EmitMode, Expr, JoinKind, TemporalFilter};
@@ -35,23 +36,30 @@ impl Plan {
     fn write_stage(&self, f: &mut fmt::Formatter<'_>, index: usize, depth: usize) -> fmt::Result {
         let Some(stage) = self.stages.get(index) else { return Ok(()) };
         let margin = "  ".repeat(depth);
-        let keep = match stage.keep {
-            TemporalFilter::All => String::new(),
-            TemporalFilter::First(n) => format!(", first {n}"),
-            TemporalFilter::MostRecent(n) => format!(", most recent {n}"),
-        };
+        let keep = keep_text(stage.keep);
         let inside = format!("{margin}  ");
 
         // A stage with one member reads like a list of steps, a union like a list of such lists.
         match stage.members.as_slice() {
+            // Nothing is packed here: the groups of other stages have the columns.
+            [] => {
+                return writeln!(
+                    f,
+                    "{margin}stage {index}: {}, groups alone ({})",
+                    stage.alias,
+                    self.list(stage.end.keys())
+                );
+            }
             [only] => {
+                let keep = keep_text(stage.keep_of(only));
                 writeln!(f, "{margin}stage {index}: {} in {}{keep}", stage.alias, names(only))?;
                 self.write_member(f, only, depth)?;
             }
             members => {
                 writeln!(f, "{margin}stage {index}: {}, a union{keep}", stage.alias)?;
                 for member in members {
-                    writeln!(f, "{inside}in {}", names(member))?;
+                    let chosen = member.choice.map(|_| keep_text(stage.keep_of(member))).unwrap_or_default();
+                    writeln!(f, "{inside}in {}{chosen}", names(member))?;
                     self.write_member(f, member, depth + 1)?;
                 }
             }
@@ -84,6 +92,7 @@ impl Plan {
                 // These and a join are about rows as a whole.
                 StageStep::Distinct(columns) => writeln!(f, "{margin}distinct ({})", self.list(columns))?,
                 StageStep::Order(columns) => writeln!(f, "{margin}order ({})", self.list(columns))?,
+                StageStep::Choose => writeln!(f, "{margin}choose")?,
                 StageStep::Join(join) => self.write_join(f, join, depth)?,
             }
         }
@@ -110,7 +119,26 @@ impl Plan {
 
         // The child stands below its join, and its own joins below it.
         f.write_str("\n")?;
-        self.write_stage(f, join.child, depth + 2)
+        self.write_stage(f, join.child, depth + 2)?;
+        join.united.iter().try_for_each(|united| self.write_united(f, united, depth + 1))
+    }
+
+    /// Writes which columns the groups of an aggregating query have in a union, and its stage below.
+    fn write_united(&self, f: &mut fmt::Formatter<'_>, united: &UnitedGroups, depth: usize) -> fmt::Result {
+        let values = united.values.iter();
+        let values = values
+            .map(|(column, value)| format!("{} = {}", self.name(*column), expr_text(value, &self.columns)));
+        write!(f, "{}and groups ({})", "  ".repeat(depth), values.collect::<Vec<_>>().join(", "))?;
+
+        for condition in &united.having {
+            write!(f, " having {}", expr_text(condition, &self.columns))?;
+        }
+        if !united.distinct.is_empty() {
+            let values = united.distinct.iter().map(|value| expr_text(value, &self.columns));
+            write!(f, " distinct ({})", values.collect::<Vec<_>>().join(", "))?;
+        }
+        f.write_str("\n")?;
+        self.write_stage(f, united.stage, depth + 1)
     }
 
     fn name(&self, column: u16) -> String {
@@ -148,6 +176,14 @@ impl Plan {
             }
             StageAggregateInput::State => format!("combine {}", fold.aggregate),
         }
+    }
+}
+
+fn keep_text(keep: TemporalFilter) -> String {
+    match keep {
+        TemporalFilter::All => String::new(),
+        TemporalFilter::First(n) => format!(", first {n}"),
+        TemporalFilter::MostRecent(n) => format!(", most recent {n}"),
     }
 }
 

@@ -60,9 +60,19 @@ pub(crate) struct Stage {
     pub(crate) steps: Vec<StageStep>,
     /// The tuples of a request that it packs: all, the first few, or the most recent few.
     pub(crate) keep: TemporalFilter,
+    /// The sources of a union that choose on their own. Members of these keep what they say, in their bags.
+    pub(crate) choices: Vec<StageChoice>,
     /// The end that its rows come to.
     pub(crate) end: StageEnd,
     /// The stage whose bag holds this stage's tuples: itself, or one that packs the same.
+    pub(crate) bag: usize,
+}
+
+/// A source of a union that keeps some of its own tuples, as in `JOIN x IN A, First(B)`: it has a bag of its own.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct StageChoice {
+    pub(crate) keep: TemporalFilter,
+    /// The number of its bag, beyond those of all stages.
     pub(crate) bag: usize,
 }
 
@@ -75,6 +85,8 @@ pub(crate) struct StageSource {
     pub(crate) observed: Vec<ObservedField>,
     /// Its own steps, before those of the stage.
     pub(crate) steps: Vec<StageStep>,
+    /// The choice of the stage that it belongs to, if its tuples are chosen apart from those of other members.
+    pub(crate) choice: Option<usize>,
 }
 
 /// A tracepoint of a stage.
@@ -111,6 +123,8 @@ pub(crate) enum StageStep {
     Distinct(Vec<u16>),
     /// Rows sorted by the columns.
     Order(Vec<u16>),
+    /// The rows are the tuples that the member's choice chooses from; rows made of them later belong to them.
+    Choose,
 }
 
 /// A happened-before join with the bag of a child stage.
@@ -123,6 +137,22 @@ pub(crate) struct StageJoin {
     /// The conditions that must hold at once for a match.
     pub(crate) on: Vec<Expr>,
     /// The values that the groups a row matches must differ in; if empty, all groups are taken.
+    pub(crate) distinct: Vec<Expr>,
+    /// Aggregating queries whose groups are in one relation with the tuples of the child: sources of one JOIN.
+    pub(crate) united: Vec<UnitedGroups>,
+}
+
+/// An aggregating query as one of several sources of a join. Its stage packs for the same parent as the child, and its
+/// groups have the columns that the child packs.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct UnitedGroups {
+    /// The stage that packs what the query aggregates.
+    pub(crate) stage: usize,
+    /// The values of its groups in columns of the child, over those that it unpacks; null in all others.
+    pub(crate) values: Vec<(u16, Expr)>,
+    /// The conditions of its HAVING.
+    pub(crate) having: Vec<Expr>,
+    /// The values that its groups must differ in; if empty, all groups are taken.
     pub(crate) distinct: Vec<Expr>,
 }
 
@@ -190,9 +220,10 @@ impl StageStep {
     pub(crate) fn reads(&self) -> BTreeSet<u16> {
         match self {
             StageStep::Let(_, expr) | StageStep::Filter(expr) => columns_of(expr),
-            StageStep::Join(join) => join.on.iter().chain(&join.distinct).flat_map(columns_of).collect(),
+            StageStep::Join(join) => join.exprs().flat_map(columns_of).collect(),
             StageStep::Unnest { list, .. } => BTreeSet::from([*list]),
             StageStep::Distinct(columns) | StageStep::Order(columns) => columns.iter().copied().collect(),
+            StageStep::Choose => BTreeSet::new(),
         }
     }
 
@@ -202,6 +233,29 @@ impl StageStep {
             StageStep::Let(column, _) | StageStep::Unnest { element: column, .. } => Some(*column),
             _ => None,
         }
+    }
+}
+
+impl StageJoin {
+    /// Returns whether a stage packs what is joined.
+    pub(crate) fn unpacks(&self, stage: usize) -> bool {
+        self.child == stage || self.united.iter().any(|united| united.stage == stage)
+    }
+
+    /// Returns all expressions of the join.
+    pub(crate) fn exprs(&self) -> impl Iterator<Item = &Expr> {
+        let united = self.united.iter().flat_map(|united| {
+            let values = united.values.iter().map(|(_, value)| value);
+            values.chain(&united.having).chain(&united.distinct)
+        });
+        self.on.iter().chain(&self.distinct).chain(united)
+    }
+}
+
+impl UnitedGroups {
+    /// Returns whether a value of the groups is in a column of the child.
+    pub(crate) fn has(&self, column: u16) -> bool {
+        self.values.iter().any(|(known, _)| *known == column)
     }
 }
 
@@ -297,13 +351,32 @@ impl Stage {
             members: vec![],
             steps: vec![],
             keep: TemporalFilter::All,
+            choices: vec![],
             end: StageEnd::Rows { keys: vec![], folds: vec![] },
             bag: number,
         }
     }
 
+    /// Returns whether tuples are chosen, those of some member at least.
     pub(crate) fn is_temporal(&self) -> bool {
-        self.keep != TemporalFilter::All
+        self.keep != TemporalFilter::All || !self.choices.is_empty()
+    }
+
+    /// Returns which of its tuples a member keeps.
+    pub(crate) fn keep_of(&self, member: &StageSource) -> TemporalFilter {
+        member.choice.map_or(self.keep, |choice| self.choices[choice].keep)
+    }
+
+    /// Returns the bag that a member packs.
+    pub(crate) fn bag_of(&self, member: &StageSource) -> usize {
+        member.choice.map_or(self.bag, |choice| self.choices[choice].bag)
+    }
+
+    /// Returns the bags of all members, that of plain sources first, each with what it keeps.
+    pub(crate) fn bags(&self) -> impl Iterator<Item = StageChoice> {
+        let is_plain = self.members.iter().any(|member| member.choice.is_none());
+        let plain = is_plain.then_some(StageChoice { keep: self.keep, bag: self.bag });
+        plain.into_iter().chain(self.choices.iter().cloned())
     }
 
     /// Returns the steps of all members and those behind them.
@@ -369,15 +442,20 @@ impl Plan {
     /// Returns how a stage is joined to its parent, or `None` for the root.
     pub(crate) fn joined(&self, child: usize) -> Option<&StageJoin> {
         let parent = self.stages[child].parent?;
-        self.stages[parent].joins().find(|join| join.child == child)
+        self.stages[parent].joins().find(|join| join.unpacks(child))
     }
 
     /// Returns the stage at which a column begins to exist, or `None` if no stage has it.
     pub(crate) fn home(&self, column: u16) -> Option<usize> {
-        self.stages.iter().position(|stage| {
+        let own = self.stages.iter().position(|stage| {
             stage.observes(column)
                 || stage.all_steps().any(|step| step.computes() == Some(column))
                 || stage.joins().any(|join| self.stages[join.child].end.unpacks_as_group(column))
+        });
+        own.or_else(|| {
+            // A column of a union of aggregating queries alone, which no tracepoint observes.
+            let mut joins = self.stages.iter().flat_map(Stage::joins);
+            joins.find(|join| join.united.iter().any(|united| united.has(column))).map(|join| join.child)
         })
     }
 

@@ -447,7 +447,7 @@ impl Resolver<'_> {
     fn only_column(&mut self, binding: &AliasBinding, alias: &str, span: TextSpan) -> TypedExpr {
         let name = match binding {
             AliasBinding::Unknown => return TypedExpr::unknown(),
-            AliasBinding::Groups { columns, .. } => match columns.as_slice() {
+            AliasBinding::Groups(groups) => match groups.columns.as_slice() {
                 [(_, only)] => return only.clone(),
                 _ => None,
             },

@@ -9,8 +9,8 @@
 //!   member in X    observe n as #1, let #2 = #1 * 2, let #3 = #2
 //! ```
 
-use super::name_scope::{AliasBinding, MemberColumns, TypedExpr, VisibleMember};
-use super::resolver::Resolver;
+use super::name_scope::{AliasBinding, MemberColumns, TypedExpr, VisibleGroups, VisibleMember};
+use super::resolver::{FieldKey, Resolver};
 use super::typing;
 use super::work_budget::{ResolverWork, lookup_cost};
 use crate::catalog::default_field;
@@ -58,13 +58,13 @@ impl Resolver<'_> {
 
         match binding {
             AliasBinding::Unknown => TypedExpr::unknown(),
-            AliasBinding::Tuples { stage, members } => self.field(*stage, members, wanted),
+            AliasBinding::Tuples { .. } => self.field(binding, wanted),
 
             // Groups have the columns of their SELECT and nothing else.
-            AliasBinding::Groups { columns, .. } => match columns.iter().find(|(column, _)| column == name) {
-                Some((_, typed)) => typed.clone(),
+            AliasBinding::Groups(groups) => match groups.column(name) {
+                Some(typed) => typed.clone(),
                 None => {
-                    let names: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
+                    let names: Vec<&str> = groups.columns.iter().map(|(name, _)| name.as_str()).collect();
                     self.unknown_column(&names, wanted);
                     TypedExpr::unknown()
                 }
@@ -72,12 +72,20 @@ impl Resolver<'_> {
         }
     }
 
-    fn field(&mut self, stage: usize, members: &[VisibleMember], wanted: WantedField<'_>) -> TypedExpr {
-        let columns = members.iter().map(|member| lookup_cost(member.columns.len())).sum();
-        if !self.spend(ResolverWork::Expression, columns, wanted.span) {
+    fn field(&mut self, binding: &AliasBinding, wanted: WantedField<'_>) -> TypedExpr {
+        let AliasBinding::Tuples { stage, members, groups } = binding else { return TypedExpr::unknown() };
+        let stage = *stage;
+        let columns: usize = members.iter().map(|member| lookup_cost(member.columns.len())).sum();
+        let of_groups: usize = groups.iter().map(|groups| lookup_cost(groups.columns.len())).sum();
+        if !self.spend(ResolverWork::Expression, columns + of_groups, wanted.span) {
             return TypedExpr::unknown();
         }
-        let key = (stage, members.iter().map(|m| m.member).collect::<Vec<_>>(), wanted.name.to_owned());
+        let key = FieldKey {
+            stage,
+            members: binding.members(),
+            groups: groups.iter().map(|groups| groups.stage).collect(),
+            name: wanted.name.to_owned(),
+        };
 
         // Most fields are asked for again and again. A column of the name would hide the field.
         let are_fields = members.iter().all(|member| {
@@ -92,18 +100,19 @@ impl Resolver<'_> {
         for member in members {
             found.push(self.find(stage, member, wanted.name));
         }
-        if found.iter().all(|found| matches!(found, FieldLookup::Nothing)) {
-            self.unknown_field(stage, members, wanted);
+        let is_unknown = found.iter().all(|found| matches!(found, FieldLookup::Nothing));
+        if is_unknown && groups.iter().all(|groups| groups.column(wanted.name).is_none()) {
+            self.unknown_field(binding, wanted);
             return TypedExpr::unknown();
         }
-        if let Some(column) = same_column(&found) {
+        if let Some(column) = same_column(&found).filter(|_| groups.is_empty()) {
             return self.typed(column);
         }
         if let Some(column) = self.observed.get(&key) {
             return self.typed(*column);
         }
 
-        let united = self.united(stage, members, found, wanted);
+        let united = self.united(binding, found, wanted);
         if let Some(column) = united {
             self.observed.insert(key, column);
         }
@@ -149,17 +158,22 @@ impl Resolver<'_> {
     /// `None`, which was reported, if there are too many columns.
     fn united(
         &mut self,
-        stage: usize,
-        members: &[VisibleMember],
+        binding: &AliasBinding,
         found: Vec<FieldLookup>,
         wanted: WantedField<'_>,
     ) -> Option<u16> {
+        let AliasBinding::Tuples { stage, members, groups } = binding else { return None };
+        let stage = *stage;
         let types = found.iter().filter_map(|found| match found {
             FieldLookup::Column(column) => Some(self.plan.columns[usize::from(*column)].ty),
             FieldLookup::Field { ty, .. } => Some(*ty),
             FieldLookup::Nothing => None,
         });
-        let ty = types.reduce(|a, b| typing::united(a, b).unwrap_or(Type::Any)).unwrap_or(Type::Any);
+        let of_groups = groups.iter().filter_map(|groups| groups.column(wanted.name)).map(|typed| typed.ty);
+        let ty = types
+            .chain(of_groups)
+            .reduce(|a, b| typing::united(a, b).unwrap_or(Type::Any))
+            .unwrap_or(Type::Any);
 
         // An alias of a default field, as `procName`, is shown under the name of the field.
         let canonical = found.iter().find_map(|found| match found {
@@ -185,7 +199,36 @@ impl Resolver<'_> {
                 }
             }
         }
+        if !groups.is_empty() {
+            self.unite_groups(stage, groups, column, wanted);
+        }
         Some(column)
+    }
+
+    /// Gives the groups in a union their values in a column of it; null where they have none.
+    fn unite_groups(&mut self, stage: usize, groups: &[VisibleGroups], column: u16, wanted: WantedField<'_>) {
+        let values: Vec<Expr> = groups
+            .iter()
+            .map(|groups| match groups.column(wanted.name) {
+                Some(typed) => typed.expr.clone(),
+                None => Expr::Literal(Value::Null),
+            })
+            .collect();
+        let Some(parent) = self.plan.stages[stage].parent else { return };
+
+        // The members of a stage above may each have the join; the copies are counted before they are made.
+        let joins = self.plan.stages[parent].joins().filter(|join| join.child == stage).count();
+        let size: usize = values.iter().map(Expr::size).sum();
+        if !self.spend(ResolverWork::Expression, joins * size, wanted.span) {
+            return;
+        }
+        for step in self.plan.stages[parent].lists_mut().flatten() {
+            let StageStep::Join(join) = step else { continue };
+            if join.child == stage {
+                let united = join.united.iter_mut().zip(&values);
+                united.for_each(|(united, value)| united.values.push((column, value.clone())));
+            }
+        }
     }
 
     /// Copies a column as soon as it is there: a step that is there already may read the copy.
@@ -244,18 +287,21 @@ impl Resolver<'_> {
         self.report(wrong.detail(format!("{whose} has {}", names.join(", "))).suggest_at(place, found));
     }
 
-    fn unknown_field(&mut self, stage: usize, members: &[VisibleMember], wanted: WantedField<'_>) {
-        let columns = members.iter().find_map(|member| match &member.columns {
-            MemberColumns::Columns(columns) => Some(columns),
+    fn unknown_field(&mut self, binding: &AliasBinding, wanted: WantedField<'_>) {
+        let AliasBinding::Tuples { stage, members, groups } = binding else { return };
+        let of_members = members.iter().find_map(|member| match &member.columns {
+            MemberColumns::Columns(columns) => Some(columns.iter().map(|(name, _)| name.as_str()).collect()),
             MemberColumns::Fields { .. } => None,
         });
-        if let Some(columns) = columns {
-            let names: Vec<&str> = columns.iter().map(|(column, _)| column.as_str()).collect();
+        let of_groups =
+            || groups.first().map(|groups| groups.columns.iter().map(|(name, _)| name.as_str()).collect());
+        let names: Option<Vec<&str>> = of_members.or_else(of_groups);
+        if let Some(names) = names {
             self.unknown_column(&names, wanted);
             return;
         }
 
-        let stage = &self.plan.stages[stage];
+        let stage = &self.plan.stages[*stage];
         let tracepoints: Vec<String> = stage.tracepoints().map(|known| known.name.clone()).collect();
         let wrong = Diagnostic::error(wanted.span, format!("unknown field `{}`", wanted.name));
 
@@ -294,7 +340,10 @@ impl Resolver<'_> {
 
     /// Returns the exported field of a source, or `None` if there is not exactly one.
     pub(super) fn only_field(&self, binding: &AliasBinding) -> Option<String> {
-        let AliasBinding::Tuples { stage, members } = binding else { return None };
+        let AliasBinding::Tuples { stage, members, groups } = binding else { return None };
+        if !groups.is_empty() {
+            return None;
+        }
         let [VisibleMember { member, columns }] = members.as_slice() else { return None };
         if let MemberColumns::Columns(columns) = columns {
             return if let [(only, _)] = columns.as_slice() { Some(only.clone()) } else { None };
@@ -312,16 +361,21 @@ impl Resolver<'_> {
     pub(super) fn has(&self, binding: &AliasBinding, name: &str) -> bool {
         match binding {
             AliasBinding::Unknown => false,
-            AliasBinding::Groups { columns, .. } => columns.iter().any(|(column, _)| column == name),
-            AliasBinding::Tuples { stage, members } => members.iter().any(|member| match &member.columns {
-                MemberColumns::Columns(columns) => columns.iter().any(|(column, _)| column == name),
-                MemberColumns::Fields { .. } => self.plan.stages[*stage].members[member.member]
-                    .tracepoints
-                    .iter()
-                    .filter_map(|tracepoint| self.catalog.tracepoint(&tracepoint.name))
-                    .any(|known| known.field(name).is_some()),
-            }),
+            AliasBinding::Groups(groups) => groups.column(name).is_some(),
+            AliasBinding::Tuples { stage, members, groups } => {
+                let of_groups = groups.iter().any(|groups| groups.column(name).is_some());
+                of_groups || members.iter().any(|member| self.member_has(*stage, member, name))
+            }
         }
+    }
+
+    fn member_has(&self, stage: usize, member: &VisibleMember, name: &str) -> bool {
+        let MemberColumns::Fields { .. } = member.columns else {
+            return member.columns.column(name).is_some();
+        };
+        let tracepoints = &self.plan.stages[stage].members[member.member].tracepoints;
+        let mut known = tracepoints.iter().filter_map(|tracepoint| self.catalog.tracepoint(&tracepoint.name));
+        known.any(|known| known.field(name).is_some())
     }
 }
 

@@ -4,10 +4,12 @@
 //! of joins below it, decide whether there is a match; so they must be known where the match is made:
 //! at the event of the alias that it is joined to.
 
-use super::name_scope::{AliasBinding, NameScope, SourceContext, SourceRole, StepDestination};
+use super::name_scope::{AliasBinding, NameScope, SourceContext, SourceRole, StepDestination, VisibleGroups};
 use super::resolver::Resolver;
 use crate::diagnostic::Diagnostic;
-use crate::plan::{PlanColumn, StageEnd, StageJoin, StageSource, StageStep, columns_of, conjuncts};
+use crate::plan::{
+    PlanColumn, StageEnd, StageJoin, StageSource, StageStep, UnitedGroups, columns_of, conjuncts,
+};
 use crate::suggest::nearest;
 use crate::syntax::ast::{JoinClause, TextSpan};
 use pivot_advice::{Expr, JoinKind, Type, UnaryOperator};
@@ -38,7 +40,7 @@ impl Resolver<'_> {
             [source] => self.source(source, &site),
             union => self.sources(union, &SourceContext { role: SourceRole::United, ..site }),
         };
-        if self.plan.stages[child].members.is_empty() {
+        if self.plan.stages[child].members.is_empty() && binding.united().is_empty() {
             // The source did not resolve, which was reported. What follows still finds a stage with a source.
             self.plan.stages[child].members.push(StageSource::default());
         }
@@ -46,12 +48,16 @@ impl Resolver<'_> {
         // A join to the query's own event is one of its steps, one further down is a step of that stage.
         let own = target.stage() == parent.stage;
         let list = if own { target.clone() } else { StepDestination::Stage(parent.stage) };
-        let distinct = distinct_columns(&binding);
-        let step = StageJoin { child, matching: join.matching, on: vec![], distinct };
+        let distinct = match &binding {
+            AliasBinding::Groups(groups) => groups.distinct_columns(),
+            _ => vec![],
+        };
+        let united = binding.united().iter().map(united_groups).collect();
+        let step = StageJoin { child, matching: join.matching, on: vec![], distinct, united };
         self.push(&list, StageStep::Join(step));
 
         // A group that HAVING rejects is no match: a LEFT JOIN then gives nulls, and an ANTI JOIN keeps the row.
-        if let AliasBinding::Groups { having: Some(having), .. } = &binding {
+        if let AliasBinding::Groups(VisibleGroups { having: Some(having), .. }) = &binding {
             self.decide_match(child, &conjuncts(having.clone()));
         }
         if parent.hidden || join.matching == JoinKind::Anti {
@@ -82,9 +88,9 @@ impl Resolver<'_> {
         let StageEnd::Groups(groups) = &self.plan.stages[child].end else { return };
         let rows = groups.unpacked.get(groups.keys.len()).copied();
         let Some(alias) = scope.aliases.last_mut() else { return };
-        let AliasBinding::Groups { columns, .. } = &mut alias.binding else { return };
+        let AliasBinding::Groups(visible) = &mut alias.binding else { return };
 
-        for (name, typed) in columns {
+        for (name, typed) in &mut visible.columns {
             // A column that is passed on as it is has a name already, and is null by itself.
             if let Expr::Column(_) = typed.expr {
                 continue;
@@ -137,9 +143,14 @@ impl Resolver<'_> {
         };
 
         // A group has no place among the events of a request.
-        if let AliasBinding::Groups { .. } = after.binding {
+        let detail = match &after.binding {
+            AliasBinding::Groups(_) => Some("an aggregating query"),
+            union if !union.united().is_empty() => Some("one of its sources is an aggregating query"),
+            _ => None,
+        };
+        if let Some(detail) = detail {
             let wrong = format!("nothing can happen before `{}`", join.after.text);
-            let wrong = Diagnostic::error(join.after.span, wrong).detail("an aggregating query");
+            let wrong = Diagnostic::error(join.after.span, wrong).detail(detail);
             self.report(wrong.hint("an aggregate is no event: join to the events inside the query"));
         }
         JoinParent { stage: after.binding.stage().unwrap_or(own), hidden: after.hidden }
@@ -211,13 +222,13 @@ impl Resolver<'_> {
     }
 }
 
-/// Returns what the rows of a source differ in: its columns, if it is an aggregating query with DISTINCT.
-fn distinct_columns(binding: &AliasBinding) -> Vec<Expr> {
-    match binding {
-        AliasBinding::Groups { columns, distinct: true, .. } => {
-            columns.iter().map(|(_, typed)| typed.expr.clone()).collect()
-        }
-        _ => vec![],
+/// Returns the groups of a query in a union. Which of its columns have a place in the union shows when they are asked for.
+fn united_groups(groups: &VisibleGroups) -> UnitedGroups {
+    UnitedGroups {
+        stage: groups.stage,
+        values: vec![],
+        having: groups.having.clone().map_or(vec![], conjuncts),
+        distinct: groups.distinct_columns(),
     }
 }
 

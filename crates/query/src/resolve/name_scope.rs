@@ -25,12 +25,38 @@ impl TypedExpr {
 /// The thing that an alias stands for.
 #[derive(Debug, Clone)]
 pub(super) enum AliasBinding {
-    /// The tuples of a stage, from some of its members.
-    Tuples { stage: usize, members: Vec<VisibleMember> },
+    /// The tuples of a stage, from some of its members, and the results of aggregating queries in one union with them.
+    Tuples { stage: usize, members: Vec<VisibleMember>, groups: Vec<VisibleGroups> },
     /// The result of an aggregating query, which is no event.
-    Groups { columns: Vec<(String, TypedExpr)>, having: Option<Expr>, distinct: bool },
+    Groups(VisibleGroups),
     /// Something that did not resolve: whatever it is asked for is accepted.
     Unknown,
+}
+
+/// The result of an aggregating query, as an alias sees it.
+#[derive(Debug, Clone)]
+pub(super) struct VisibleGroups {
+    /// The stage that packs what it aggregates.
+    pub(super) stage: usize,
+    /// The columns of SELECT, over those that its consumer unpacks.
+    pub(super) columns: Vec<(String, TypedExpr)>,
+    pub(super) having: Option<Expr>,
+    pub(super) distinct: bool,
+}
+
+impl VisibleGroups {
+    /// Returns the column of a name, or `None` if SELECT has no such column.
+    pub(super) fn column(&self, name: &str) -> Option<&TypedExpr> {
+        self.columns.iter().find(|(known, _)| known == name).map(|(_, typed)| typed)
+    }
+
+    /// Returns what the rows differ in: the columns, if SELECT says DISTINCT.
+    pub(super) fn distinct_columns(&self) -> Vec<Expr> {
+        match self.distinct {
+            true => self.columns.iter().map(|(_, typed)| typed.expr.clone()).collect(),
+            false => vec![],
+        }
+    }
 }
 
 /// One member of a stage, and which columns an alias sees of it.
@@ -89,6 +115,14 @@ impl AliasBinding {
         match self {
             AliasBinding::Tuples { members, .. } => members.iter().map(|member| member.member).collect(),
             _ => vec![],
+        }
+    }
+
+    /// Returns the aggregating queries that are in one union with its tuples.
+    pub(super) fn united(&self) -> &[VisibleGroups] {
+        match self {
+            AliasBinding::Tuples { groups, .. } => groups,
+            _ => &[],
         }
     }
 }

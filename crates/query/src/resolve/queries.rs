@@ -213,6 +213,12 @@ impl Resolver<'_> {
             return AliasBinding::Unknown;
         }
         let aggregating = query.is_aggregating;
+        let united = match site.role {
+            // Beside other sources it packs apart from them: its tuples are regrouped where they are unpacked.
+            SourceRole::United if aggregating => self.stage_beside(site, span),
+            _ => None,
+        };
+        let site = united.as_ref().unwrap_or(site);
         if aggregating && site.role != SourceRole::Joined {
             self.misplaced_aggregation(site.role, span);
             return AliasBinding::Unknown;
@@ -242,16 +248,20 @@ impl Resolver<'_> {
         binding
     }
 
+    /// Returns the site of an aggregating query in a union: a stage of its own, for the same parent. Returns `None`, which was
+    /// reported, if there are too many stages.
+    fn stage_beside(&mut self, site: &SourceContext, span: TextSpan) -> Option<SourceContext> {
+        let parent = self.plan.stages[site.stage].parent?;
+        let stage = self.stage(&site.alias, parent, span)?;
+        Some(SourceContext { stage, role: SourceRole::Joined, alias: site.alias.clone() })
+    }
+
     /// Groups are no events: they cannot be rows of a FROM, nor be first or last.
     fn misplaced_aggregation(&mut self, role: SourceRole, span: TextSpan) {
         let (wrong, hint) = match role {
             SourceRole::Kept => (
                 "an aggregating query cannot be kept by First or MostRecent",
                 "aggregate over First(..) or MostRecent(..) inside the query",
-            ),
-            SourceRole::United => (
-                "an aggregating query cannot be one of several sources",
-                "join it by itself, or aggregate over the union inside the query",
             ),
             _ => ("an aggregating query cannot stand in FROM", "join it: JOIN x IN (..) ON x -> y"),
         };

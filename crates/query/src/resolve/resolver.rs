@@ -20,8 +20,16 @@ const MAX_STAGES: usize = 64;
 /// Keeps room for the columns that plans add.
 const MAX_COLUMNS: usize = 1 << 15;
 
-/// A field as some members of a stage see it: the stage, the members, and the name of the field.
-pub(super) type FieldKey = (usize, Vec<usize>, String);
+/// A field as a union, or one of its sources, sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct FieldKey {
+    pub(super) stage: usize,
+    /// The members of the stage.
+    pub(super) members: Vec<usize>,
+    /// The stages of the aggregating queries.
+    pub(super) groups: Vec<usize>,
+    pub(super) name: String,
+}
 
 /// A query with a name, of WITH or of the catalogue.
 #[derive(Debug, Clone)]
@@ -138,14 +146,23 @@ impl<'a> Resolver<'a> {
 
     /// Adds a stage for a joined alias. Returns `None`, which was reported, if there are too many.
     pub(super) fn stage(&mut self, alias: &str, parent: usize, span: TextSpan) -> Option<usize> {
-        let number = self.plan.stages.len();
-        if number >= MAX_STAGES {
-            let wrong = format!("the query has more than {MAX_STAGES} stages");
-            self.report(Diagnostic::error(span, wrong));
+        if !self.has_room_for_bag(span) {
             return None;
         }
+        let number = self.plan.stages.len();
         self.plan.stages.push(Stage::new(alias, Some(parent), number));
         Some(number)
+    }
+
+    /// Returns whether one more bag may be packed. If not, this was reported.
+    pub(super) fn has_room_for_bag(&mut self, span: TextSpan) -> bool {
+        let choices: usize = self.plan.stages.iter().map(|stage| stage.choices.len()).sum();
+        let has_room = self.plan.stages.len() + choices < MAX_STAGES;
+        if !has_room {
+            let wrong = format!("the query has more than {MAX_STAGES} stages");
+            self.report(Diagnostic::error(span, wrong));
+        }
+        has_room
     }
 
     /// Adds a column. Returns `None`, which was reported, if there are too many.

@@ -10,7 +10,7 @@
 
 use super::name_scope::{
     AliasBinding, CollectedAggregates, MemberColumns, NameScope, SelectPlaceholder, SourceContext,
-    SourceRole, StepDestination, TypedExpr, VisibleMember,
+    SourceRole, StepDestination, TypedExpr, VisibleGroups, VisibleMember,
 };
 use super::resolved_query::{
     NamedExpr, ResolvedGroups, ResolvedResult, ResultClauses, RowValue, SECONDS, SortKey,
@@ -118,7 +118,9 @@ impl Resolver<'_> {
         let values = self.values(query, scope);
         self.refuse_having(query);
         let from = scope.aliases.first().map(|alias| alias.binding.clone());
-        let Some(AliasBinding::Tuples { stage, members }) = from else { return AliasBinding::Unknown };
+        let Some(AliasBinding::Tuples { stage, members, groups }) = from else {
+            return AliasBinding::Unknown;
+        };
 
         let mut columns = Vec::with_capacity(values.len());
         for value in values {
@@ -139,7 +141,7 @@ impl Resolver<'_> {
         let members = members
             .into_iter()
             .map(|member| VisibleMember { columns: MemberColumns::Columns(columns.clone()), ..member });
-        AliasBinding::Tuples { stage, members: members.collect() }
+        AliasBinding::Tuples { stage, members: members.collect(), groups }
     }
 
     /// Resolves the SELECT of an aggregating query that is a source. Its columns are expressions over those
@@ -186,7 +188,12 @@ impl Resolver<'_> {
 
         self.plan.stages[site.stage].end =
             StageEnd::Groups(SubqueryGroups { keys, folds, finished, unpacked });
-        AliasBinding::Groups { columns, having, distinct: query.distinct.is_some() }
+        AliasBinding::Groups(VisibleGroups {
+            stage: site.stage,
+            columns,
+            having,
+            distinct: query.distinct.is_some(),
+        })
     }
 
     /// Returns the names that the columns of an aggregating query's group have in its consumer.

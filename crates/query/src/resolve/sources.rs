@@ -9,13 +9,13 @@
 
 use super::name_scope::{
     AliasBinding, MemberColumns, NameScope, SourceContext, SourceRole, StepDestination, TypedExpr,
-    VisibleMember,
+    VisibleGroups, VisibleMember,
 };
 use super::resolver::Resolver;
 use super::typing;
 use super::work_budget::ResolverWork;
 use crate::diagnostic::Diagnostic;
-use crate::plan::{PlanColumn, StageSource, StageStep, StageTracepoint};
+use crate::plan::{PlanColumn, StageChoice, StageSource, StageStep, StageTracepoint};
 use crate::suggest::nearest;
 use crate::syntax::ast::{
     AstExpr, NameAt, SourceClause, SourceKind, TemporalChoice, TextSpan, TracepointPattern,
@@ -33,6 +33,7 @@ impl Resolver<'_> {
     /// Resolves a list of sources; several are a union.
     pub(super) fn sources(&mut self, sources: &[SourceClause], site: &SourceContext) -> AliasBinding {
         let mut members: Vec<VisibleMember> = Vec::new();
+        let mut groups: Vec<VisibleGroups> = Vec::new();
         let mut names: Vec<(&str, TextSpan)> = Vec::new();
         let mut known = true;
 
@@ -47,7 +48,8 @@ impl Resolver<'_> {
                 }
                 _ => match self.source(source, site) {
                     AliasBinding::Tuples { members: more, .. } => members.extend(more),
-                    _ => known = false,
+                    AliasBinding::Groups(more) => groups.push(more),
+                    AliasBinding::Unknown => known = false,
                 },
             }
         }
@@ -56,7 +58,10 @@ impl Resolver<'_> {
             let tracepoints = names.iter().map(|(name, span)| self.tracepoint(name, *span)).collect();
             members.insert(0, self.member(site.stage, tracepoints));
         }
-        if known { AliasBinding::Tuples { stage: site.stage, members } } else { AliasBinding::Unknown }
+        match known {
+            true => AliasBinding::Tuples { stage: site.stage, members, groups },
+            false => AliasBinding::Unknown,
+        }
     }
 
     pub(super) fn source(&mut self, source: &SourceClause, site: &SourceContext) -> AliasBinding {
@@ -70,7 +75,7 @@ impl Resolver<'_> {
             SourceKind::Named(name) => {
                 let tracepoint = self.tracepoint(name, source.span);
                 let member = self.member(site.stage, vec![tracepoint]);
-                AliasBinding::Tuples { stage: site.stage, members: vec![member] }
+                AliasBinding::Tuples { stage: site.stage, members: vec![member], groups: vec![] }
             }
 
             SourceKind::Pattern(pattern) => self.pattern(pattern, site, source.span),
@@ -83,6 +88,9 @@ impl Resolver<'_> {
                 let binding = self.temporal(keep, inner, site, source.span);
                 if let Some(condition) = condition {
                     self.choice(condition, &binding, site);
+                }
+                if site.role == SourceRole::United {
+                    self.choose_apart(keep, &binding, source.span);
                 }
                 binding
             }
@@ -103,30 +111,24 @@ impl Resolver<'_> {
         site: &SourceContext,
         span: TextSpan,
     ) -> AliasBinding {
-        if site.role != SourceRole::Joined {
-            let wrong = Diagnostic::error(span, "a temporal source is misplaced");
-            let (detail, hint) = match site.role {
-                SourceRole::United => (
-                    "First and MostRecent choose for a whole JOIN, not for one of its sources",
-                    "choose from the union: First((FROM x IN A, B SELECT ..))",
-                ),
-                _ => (
-                    "First and MostRecent keep what happened before another event",
-                    "join it: JOIN x IN First(..) ON x -> y",
-                ),
-            };
-            self.report(wrong.detail(detail).hint(hint));
-            return AliasBinding::Unknown;
+        match site.role {
+            // The stage chooses; which of its members a tuple is from makes no difference.
+            SourceRole::Joined => self.plan.stages[site.stage].keep = keep,
+            // Its members choose, once they are there.
+            SourceRole::United => {}
+            SourceRole::From | SourceRole::Kept => {
+                let wrong = Diagnostic::error(span, "a temporal source is misplaced");
+                let wrong = wrong.detail("First and MostRecent keep what happened before another event");
+                self.report(wrong.hint("join it: JOIN x IN First(..) ON x -> y"));
+                return AliasBinding::Unknown;
+            }
         }
-
-        // The stage chooses; which of its members a tuple is from makes no difference.
-        self.plan.stages[site.stage].keep = keep;
         self.source(inner, &SourceContext { role: SourceRole::Kept, ..site.clone() })
     }
 
     /// Resolves the temporal source's own WHERE: it sees the source alone, and comes before the choice.
     fn choice(&mut self, condition: &AstExpr, binding: &AliasBinding, site: &SourceContext) {
-        if site.role != SourceRole::Joined {
+        if !matches!(site.role, SourceRole::Joined | SourceRole::United) {
             return;
         }
         let mut scope = NameScope { bare: Some(binding.clone()), ..NameScope::default() };
@@ -135,11 +137,28 @@ impl Resolver<'_> {
         self.filter(&StepDestination::Members(site.stage, binding.members()), condition.expr);
     }
 
+    /// Has the members of a temporal source choose apart from other sources of its union, where their steps have got to.
+    fn choose_apart(&mut self, keep: TemporalFilter, binding: &AliasBinding, span: TextSpan) {
+        let AliasBinding::Tuples { stage, members, .. } = binding else { return };
+        if !self.has_room_for_bag(span) {
+            return;
+        }
+
+        let stage = *stage;
+        let choices = &mut self.plan.stages[stage].choices;
+        let choice = choices.len();
+        choices.push(StageChoice { keep, bag: 0 });
+        for member in members {
+            self.plan.stages[stage].members[member.member].choice = Some(choice);
+        }
+        self.push(&StepDestination::Members(stage, binding.members()), StageStep::Choose);
+    }
+
     /// Resolves UNNEST: behind it the field is one element of the list.
     fn unnest(&mut self, inner: &SourceClause, field: &NameAt, site: &SourceContext) -> AliasBinding {
         let binding = self.source(inner, site);
-        let AliasBinding::Tuples { stage, members } = &binding else {
-            if let AliasBinding::Groups { .. } = binding {
+        let AliasBinding::Tuples { stage, members, .. } = &binding else {
+            if let AliasBinding::Groups(_) = binding {
                 let wrong = "an aggregating query cannot be unnested";
                 self.report(Diagnostic::error(inner.span, wrong).detail("this query aggregates"));
             }
@@ -161,15 +180,15 @@ impl Resolver<'_> {
         let column = PlanColumn { alias: site.alias.clone(), name: field.text.clone(), ty: item };
         let Some(element) = self.column(column, field.span) else { return AliasBinding::Unknown };
 
-        // Elements of a chosen tuple do not choose again.
-        let target = match inner.kind {
-            SourceKind::Temporal { .. } => StepDestination::Stage(*stage),
-            _ => StepDestination::Members(*stage, binding.members()),
+        // Elements of a chosen tuple do not choose again. Members that choose apart have chosen by now.
+        let target = match site.role == SourceRole::Joined && is_chosen(inner) {
+            true => StepDestination::Stage(*stage),
+            false => StepDestination::Members(*stage, binding.members()),
         };
         self.push(&target, StageStep::Unnest { list, element });
 
         let members = members.iter().cloned().map(|member| member.with_element(&field.text, element));
-        AliasBinding::Tuples { stage: *stage, members: members.collect() }
+        AliasBinding::Tuples { stage: *stage, members: members.collect(), groups: vec![] }
     }
 
     fn pattern(&mut self, pattern: &TracepointPattern, site: &SourceContext, span: TextSpan) -> AliasBinding {
@@ -208,7 +227,7 @@ impl Resolver<'_> {
         let tracepoints =
             names.iter().map(|name| StageTracepoint { name: (*name).to_owned(), pending: false });
         let member = self.member(site.stage, tracepoints.collect());
-        let binding = AliasBinding::Tuples { stage: site.stage, members: vec![member] };
+        let binding = AliasBinding::Tuples { stage: site.stage, members: vec![member], groups: vec![] };
 
         for (field, value) in &pattern.fields {
             let typed = self.member_of(&binding, &site.alias, &field.text, field.span);
@@ -271,5 +290,14 @@ impl Resolver<'_> {
         let queries = self.catalog.queries().map(|(name, _)| name);
         let with = self.with.iter().map(|known| known.name.as_str());
         nearest(name, functions.chain(tracepoints).chain(queries).chain(with))
+    }
+}
+
+/// Returns whether the tuples of a source were chosen, whatever was taken apart since.
+fn is_chosen(source: &SourceClause) -> bool {
+    match &source.kind {
+        SourceKind::Temporal { .. } => true,
+        SourceKind::Unnest(inner, _) => is_chosen(inner),
+        _ => false,
     }
 }

@@ -27,6 +27,42 @@ pub(crate) struct SourceRelation {
     pub stages: usize,
 }
 
+impl SourceRelation {
+    /// Adds a source to a union: columns of one name are one column. Those of a query take over names of the
+    /// union where types agree.
+    pub(crate) fn unite(&mut self, source: &mut Source, mut other: SourceRelation) {
+        // HAVING may name what it stands behind, so its names stay.
+        if let Source::Query(query) = source
+            && query.having.is_none()
+        {
+            // Columns of equal type get one name, so that the union has something in common.
+            let mut free = self.columns.clone();
+            for (item, column) in query.select.iter_mut().zip(&mut other.columns) {
+                let place = free.iter().position(|known| known.ty == column.ty && known.ty != Type::Any);
+                if let Some(place) = place {
+                    column.name = free.swap_remove(place).name;
+                    item.name = Some(column.name.clone());
+                }
+            }
+        }
+
+        for column in other.columns {
+            match self.columns.iter_mut().find(|known| known.name == column.name) {
+                Some(known) => {
+                    known.ty = if known.ty == column.ty { known.ty } else { Type::Any };
+                    known.precision = known.precision.max(column.precision);
+                }
+                None => self.columns.push(column),
+            }
+        }
+
+        self.joins |= other.joins;
+        // A group is no event, and neither is what may be one.
+        self.events &= other.events;
+        self.stages = self.stages.max(other.stages);
+    }
+}
+
 /// Makes the parts of one query, and of the queries inside it.
 pub(crate) struct Generator<'a> {
     pub random: &'a mut Random,

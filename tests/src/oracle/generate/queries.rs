@@ -139,7 +139,7 @@ impl Generator<'_> {
         while role != SourcePlace::Kept && sources.len() < 3 && self.random.percent(30) {
             relation.mixed = true;
             let (mut source, other) = self.source(role, depth);
-            unite(&mut relation, &mut source, other);
+            relation.unite(&mut source, other);
             sources.push(source);
         }
 
@@ -338,10 +338,10 @@ impl Generator<'_> {
         };
 
         let alias = self.name("j");
-        // Sources of a union neither choose nor aggregate, as in FROM.
-        let (sources, relation) = match self.random.percent(12) {
-            true => self.from(SourcePlace::From, depth),
-            false => {
+        let (sources, relation) = match self.random.below(100) {
+            0..=9 => self.from(SourcePlace::From, depth),
+            10..=24 => self.joined_union(depth),
+            _ => {
                 let (source, relation) = self.joined(depth);
                 (vec![source], relation)
             }
@@ -398,6 +398,30 @@ impl Generator<'_> {
         (source, relation)
     }
 
+    /// Two or three sources of a join, of which each may choose or aggregate on its own.
+    fn joined_union(&mut self, depth: usize) -> (Vec<Source>, SourceRelation) {
+        let (source, mut relation) = self.united(depth);
+        let mut sources = vec![source];
+
+        while sources.len() < 2 || sources.len() < 3 && self.random.percent(35) {
+            let (mut source, other) = self.united(depth);
+            relation.unite(&mut source, other);
+            sources.push(source);
+        }
+        (sources, relation)
+    }
+
+    fn united(&mut self, depth: usize) -> (Source, SourceRelation) {
+        match self.random.below(10) {
+            0..=2 => self.temporal(depth),
+            3..=4 if depth < MAX_DEPTH && self.stages > 0 => {
+                let (query, relation) = self.query(SourcePlace::Joined, true, depth + 1);
+                (Source::Query(Box::new(query)), relation)
+            }
+            _ => self.source(SourcePlace::Joined, depth),
+        }
+    }
+
     fn steps(&mut self, leaves: &mut Vec<TypedExpr>) -> Vec<RowClause> {
         let mut steps = Vec::new();
         while self.random.percent(40) && steps.len() < 4 {
@@ -444,33 +468,4 @@ fn leaves(alias: &str, columns: &[GeneratedColumn]) -> Vec<TypedExpr> {
         precision: column.precision,
     };
     columns.iter().map(leaf).collect()
-}
-
-/// Adds a source to a union: columns of one name are one column. Those of a query take over names of the
-/// union where types agree.
-fn unite(union: &mut SourceRelation, source: &mut Source, mut other: SourceRelation) {
-    if let Source::Query(query) = source {
-        // Columns of equal type get one name, so that the union has something in common.
-        let mut free = union.columns.clone();
-        for (item, column) in query.select.iter_mut().zip(&mut other.columns) {
-            let place = free.iter().position(|known| known.ty == column.ty && known.ty != Type::Any);
-            if let Some(place) = place {
-                column.name = free.swap_remove(place).name;
-                item.name = Some(column.name.clone());
-            }
-        }
-    }
-
-    for column in other.columns {
-        match union.columns.iter_mut().find(|known| known.name == column.name) {
-            Some(known) => {
-                known.ty = if known.ty == column.ty { known.ty } else { Type::Any };
-                known.precision = known.precision.max(column.precision);
-            }
-            None => union.columns.push(column),
-        }
-    }
-
-    union.joins |= other.joins;
-    union.stages = union.stages.max(other.stages);
 }

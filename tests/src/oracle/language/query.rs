@@ -306,6 +306,20 @@ impl Source {
         if let Source::Query(query) = self { Some(query) } else { None }
     }
 
+    /// The First or MostRecent that it is, or whose tuples it takes apart.
+    pub fn choice(&self) -> Option<&Source> {
+        match self {
+            Source::Temporal { .. } => Some(self),
+            Source::Unnest(source, _) => source.choice(),
+            Source::Tracepoint(_) | Source::Pattern(_) | Source::Named(_) | Source::Query(_) => None,
+        }
+    }
+
+    /// Whether it is a query that aggregates.
+    pub fn aggregates(&self) -> bool {
+        self.query().is_some_and(Query::aggregates)
+    }
+
     fn each(&self, visit: &mut dyn FnMut(&Source)) {
         visit(self);
         match self {

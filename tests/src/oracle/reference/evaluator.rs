@@ -21,8 +21,9 @@ const MAX_ROWS: usize = 20_000;
 
 /// The order of tuples for temporal sources, which only the baggage knows where events are concurrent.
 pub trait PackOrder {
-    /// The order of two events in which the join with this place among all joins packed them.
-    fn compare(&self, join: usize, a: usize, b: usize) -> Ordering;
+    /// The order of two events in which they were packed for a choice: First or MostRecent by its place among those of
+    /// the join with this place among all joins.
+    fn compare(&self, join: usize, choice: usize, a: usize, b: usize) -> Ordering;
 }
 
 /// The result of a query.
@@ -223,7 +224,7 @@ impl<'q> Evaluator<'q> {
     /// Returns the tuples of a source that happened before an event.
     fn before(&self, join: &'q Join, source: &'q Source, after: usize) -> Enumerated<Vec<Rc<Tuple>>> {
         match source {
-            Source::Temporal { keep, n, source, condition } => {
+            chosen @ Source::Temporal { keep, n, source, condition } => {
                 let mut candidates = self.before(join, source, after)?;
                 candidates.retain(|tuple| {
                     let alone = UngroupedRow {
@@ -236,9 +237,12 @@ impl<'q> Evaluator<'q> {
                 // The baggage decides the order of concurrent events; here it is looked up.
                 let place = self.joins.iter().position(|known| std::ptr::eq(*known, join));
                 let place = place.expect("every join has a place");
+                let mut choices = join.sources.iter().filter_map(Source::choice);
+                let choice = choices.position(|known| std::ptr::eq(known, chosen));
+                let choice = choice.expect("a choice is one of a join");
                 // Tuples of one event stay in their own order.
                 candidates.sort_by(|a, b| match (a.event, b.event) {
-                    (Some(a), Some(b)) if a != b => self.order.compare(place, a, b),
+                    (Some(a), Some(b)) if a != b => self.order.compare(place, choice, a, b),
                     _ => Ordering::Equal,
                 });
 

@@ -3,7 +3,7 @@
 //! Every process has its part of the result; the parts are merged at the end, as a frontend does. The
 //! stamps that the baggage gives to temporal tuples are recorded for the evaluator.
 
-use crate::oracle::language::query::Query;
+use crate::oracle::language::query::{Query, Source};
 use crate::oracle::reference::evaluator::{PackOrder, joins_of};
 use crate::oracle::run::event_dag::{BranchId, Event, EventDag, RunStep, TracepointSpec};
 use crate::oracle::run::executors::{self, ObservingAdvice};
@@ -58,14 +58,14 @@ pub struct DecidedConstants {
 #[derive(Debug, Default)]
 pub struct RecordedStamps {
     given: HashMap<(usize, u16), Option<Stamp>>,
-    /// The stage that packs for each join, in the order of the text.
-    stages: Vec<u16>,
+    /// The stages of the bags of each join's choices, in the order of the text.
+    choices: Vec<Vec<u16>>,
 }
 
 impl PackOrder for RecordedStamps {
     /// Compares stamps: an event that First refused comes after all that it has chosen.
-    fn compare(&self, join: usize, a: usize, b: usize) -> Ordering {
-        let stage = self.stages[join];
+    fn compare(&self, join: usize, choice: usize, a: usize, b: usize) -> Ordering {
+        let stage = self.choices[join][choice];
         let stamp = |event| self.given.get(&(event, stage)).copied().flatten();
         match (stamp(a), stamp(b)) {
             (Some(x), Some(y)) => x.cmp(&y),
@@ -83,7 +83,7 @@ pub(crate) fn ran(
     dag: &EventDag<'_>,
 ) -> Result<InBandResult, String> {
     let linked = linked(advice, script.tracepoints)?;
-    let run = run_of(&linked, stages(advice, query)?, script, dag)?;
+    let run = run_of(&linked, choices(advice, query)?, script, dag)?;
     run.finish(program)
 }
 
@@ -108,11 +108,11 @@ pub fn linked(advice: &[Advice], tracepoints: &[TracepointSpec]) -> Result<Vec<L
 /// Takes all steps.
 fn run_of<'a>(
     linked: &'a [LinkedAdvice],
-    stages: Vec<u16>,
+    choices: Vec<Vec<u16>>,
     script: &'a RunScript<'a>,
     dag: &EventDag<'_>,
 ) -> Result<InBandRun<'a>, String> {
-    let mut run = InBandRun::new(linked, stages, script);
+    let mut run = InBandRun::new(linked, choices, script);
     for step in script.steps {
         run.step(step)?;
         // What follows would be of a request that has lost its baggage.
@@ -128,31 +128,43 @@ fn run_of<'a>(
     Ok(run)
 }
 
-/// Returns the stage that packs for each join of the query. An alias occurs more than once if its query of
-/// WITH does; then the consumers come in the order of the text.
-pub fn stages(advice: &[Advice], query: &Query) -> Result<Vec<u16>, String> {
-    let mut unpacked: HashMap<&str, Vec<(u16, u16)>> = HashMap::new();
+/// Returns the stages of the bags that the choices of each join of the query choose for. An alias occurs more than once if
+/// its query of WITH does; then the consumers come in the order of the text.
+pub fn choices(advice: &[Advice], query: &Query) -> Result<Vec<Vec<u16>>, String> {
+    let mut unpacked: HashMap<&str, Vec<(u16, Vec<u16>)>> = HashMap::new();
     for advice in advice {
         for instruction in &advice.instructions {
-            if let Instruction::Unpack { bag, alias, .. } = instruction {
-                let found = unpacked.entry(alias).or_default();
-                // A stage has one advice for each of its tracepoints.
-                if !found.contains(&(advice.stage, bag.stage)) {
-                    found.push((advice.stage, bag.stage));
+            let (alias, bags) = match instruction {
+                Instruction::Unpack { bag, alias, .. } => (alias, vec![bag.stage]),
+                Instruction::UnpackUnion { alias, bags, .. } => {
+                    (alias, bags.iter().map(|united| united.bag.stage).collect())
                 }
+                _ => continue,
+            };
+            let found = unpacked.entry(alias).or_default();
+            // A stage has one advice for each of its tracepoints.
+            let unpack = (advice.stage, bags);
+            if !found.contains(&unpack) {
+                found.push(unpack);
             }
         }
     }
 
-    let mut stages = Vec::new();
+    let mut choices = Vec::new();
     for join in joins_of(query) {
         let found = unpacked.get_mut(join.alias.as_str());
         let found = found.ok_or_else(|| format!("nothing unpacks: {}", join.alias))?;
         // The last may be shared by all that follow.
-        stages.push(if found.len() > 1 { found.remove(0).1 } else { found[0].1 });
+        let bags = if found.len() > 1 { found.remove(0).1 } else { found[0].1.clone() };
+
+        // What neither chooses nor aggregates lies in one bag, before those of the choices.
+        let is_plain = |source: &Source| source.choice().is_none() && !source.aggregates();
+        let plain = usize::from(join.sources.iter().any(is_plain));
+        let count = join.sources.iter().filter_map(Source::choice).count();
+        choices.push(bags.into_iter().skip(plain).take(count).collect());
     }
 
-    Ok(stages)
+    Ok(choices)
 }
 
 /// A run, and what it has given so far.
@@ -175,11 +187,15 @@ pub struct InBandRun<'a> {
 }
 
 impl<'a> InBandRun<'a> {
-    /// Begins a run of linked advice, of which each join is packed by a stage.
-    pub fn new(linked: &'a [LinkedAdvice], stages: Vec<u16>, script: &'a RunScript<'a>) -> InBandRun<'a> {
+    /// Begins a run of linked advice, with the bags that the choices of each join choose for.
+    pub fn new(
+        linked: &'a [LinkedAdvice],
+        choices: Vec<Vec<u16>>,
+        script: &'a RunScript<'a>,
+    ) -> InBandRun<'a> {
         // As a frontend has it while any query packs.
         pivot_baggage::set_carrying(true);
-        let stamps = RecordedStamps { given: HashMap::new(), stages };
+        let stamps = RecordedStamps { given: HashMap::new(), choices };
         let parts = std::iter::repeat_with(QueryReport::empty).take(PROCESSES).collect();
 
         InBandRun {
