@@ -400,12 +400,19 @@ fn joins_of_sql_become_joins_of_events() {
     }
     check(&[
         (&query("CROSS JOIN b IN P.b"), &query("JOIN b IN P.b ON b -> e")),
-        (&query("NATURAL JOIN P.b b"), &query("JOIN b IN P.b ON b -> e")),
         (
             &query("RIGHT OUTER JOIN b IN P.b ON e -> b AND b.n > 3"),
             "FROM b IN P.b LEFT JOIN e IN P.a ON e -> b AND b.n > 3 SELECT COUNT",
         ),
     ]);
+    for kind in [
+        "NATURAL JOIN P.b b",
+        "NATURAL JOIN b IN P.b",
+        "NATURAL LEFT JOIN b IN P.b",
+        "NATURAL INNER JOIN b IN P.b",
+    ] {
+        hint(&query(kind), "compares the fields that have one name");
+    }
     hint(&query("RIGHT JOIN b IN P.b ON b -> e"), "no b waits for one that may never come");
     hint(&query("RIGHT JOIN b IN P.b ON b.n = e.n"), "no RIGHT JOIN");
     hint(&query("FULL OUTER JOIN b IN P.b ON b -> e"), "no FULL JOIN");

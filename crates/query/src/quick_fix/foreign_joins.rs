@@ -47,7 +47,13 @@ fn join_words(
             let hint = "there is no FULL JOIN: LEFT JOIN keeps the events of FROM, what only happened before is another query";
             return Some(QuickFix::only_hint(query, words, hint));
         }
-        ["CROSS" | "NATURAL", ..] => {
+        // A plain join would be another query: it compares nothing.
+        ["NATURAL", ..] => {
+            let hint = "a NATURAL JOIN compares the fields that have one name: here they are named behind the arrow, as in \
+                        JOIN x IN source ON x -> y AND x.id = y.id";
+            return Some(QuickFix::only_hint(query, words, hint));
+        }
+        ["CROSS", ..] => {
             let hint = "events are joined with those of their own request, and an arrow says which came first: write JOIN";
             return Some(QuickFix::new(query, words, "JOIN", hint));
         }
