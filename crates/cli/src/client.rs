@@ -180,7 +180,8 @@ impl FrontendConnection {
         let reply = self.client.clone().list_queries(wire::ListQueriesRequest {}).await;
         let reply = reply.map_err(|status| refused("list queries", &status))?.into_inner();
 
-        let mut found: Vec<ListedQuery> = reply.queries.into_iter().map(ListedQuery::from_wire).collect();
+        let mut found: Vec<ListedQuery> =
+            reply.queries.into_iter().map(|query| ListedQuery::from_wire(query, reply.now_ns)).collect();
         found.sort_by_key(|query| query.number);
         Ok(found)
     }
@@ -200,7 +201,8 @@ impl FrontendConnection {
         let reply = self.client.clone().list_agents(wire::ListAgentsRequest {}).await;
         let reply = reply.map_err(|status| refused("list agents", &status))?.into_inner();
 
-        let mut found: Vec<ListedAgent> = reply.agents.into_iter().map(ListedAgent::from_wire).collect();
+        let mut found: Vec<ListedAgent> =
+            reply.agents.into_iter().map(|agent| ListedAgent::from_wire(agent, reply.now_ns)).collect();
         found.sort_by(|a, b| (&a.host, &a.process, a.pid).cmp(&(&b.host, &b.process, b.pid)));
         let store_problem = Some(reply.store_problem).filter(|problem| !problem.is_empty());
         Ok(AgentsAndStore { agents: found, store_problem })

@@ -23,9 +23,9 @@ const CALLS_IN_GRACE: u32 = 4;
 /// Whether a query stays installed when its client has gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum QueryStay {
-    /// It goes some time after its client.
+    /// The query goes some time after its client.
     WithClient,
-    /// It stays until somebody uninstalls it.
+    /// The query stays until somebody uninstalls it.
     Always,
 }
 

@@ -1,5 +1,6 @@
 //! The lists of queries and of agents that the frontend keeps, as data: converted from the wire, not yet drawn.
 
+use crate::humanize::time_since;
 use pivot_advice::{
     LossCounts, OutsidePlaces, PeerReplies, QueryBudget, QueryCost, QueryState, RuledOutTracepoints,
     WithheldMessages,
@@ -14,8 +15,8 @@ pub(crate) struct ListedQuery {
     /// The name under which other queries can join with it; empty for none.
     pub(crate) name: String,
     pub(crate) text: String,
-    /// When it was installed, in nanoseconds since the epoch.
-    pub(crate) installed_ns: i64,
+    /// How long ago it was installed.
+    pub(crate) installed_ago: Duration,
     /// Its tracepoints that no connected agent exports.
     pub(crate) pending: Vec<String>,
     /// On how many agents it is woven.
@@ -128,10 +129,10 @@ pub(crate) struct ListedAgent {
     pub(crate) tracepoints: u32,
     /// How many more it announced, for which the frontend has no room.
     pub(crate) left_out: u64,
-    /// When it connected, in nanoseconds since the epoch.
-    pub(crate) connected_ns: i64,
-    /// When it was last heard of, in nanoseconds since the epoch.
-    pub(crate) last_heard_ns: i64,
+    /// How long ago it connected.
+    pub(crate) connected_ago: Duration,
+    /// How long ago it was last heard of.
+    pub(crate) last_heard_ago: Duration,
     /// Whether it has woven everything that it should.
     pub(crate) converged: bool,
     /// Messages that it sent without baggage.
@@ -141,6 +142,10 @@ pub(crate) struct ListedAgent {
     /// Calls with baggage that were cancelled or never answered.
     pub(crate) unanswered: u64,
     pub(crate) losses: ProcessLosses,
+    /// How far its idea of the frontend's time may be wrong; `None` if it places windows by its own clock.
+    pub(crate) clock_uncertainty_ns: Option<i64>,
+    /// Rows that it has reported for times at which they cannot have happened.
+    pub(crate) misplaced_rows: u64,
 }
 
 /// The losses of a process apart from any query, by kind.
@@ -165,8 +170,8 @@ pub(crate) struct ProcessLosses {
 }
 
 impl ListedQuery {
-    /// Converts a message.
-    pub(crate) fn from_wire(found: wire::Query) -> ListedQuery {
+    /// Converts a message of a frontend whose time is `now_ns`; 0 if it does not say it.
+    pub(crate) fn from_wire(found: wire::Query, now_ns: i64) -> ListedQuery {
         let problems = found.problems.into_iter().map(|problem| ListedWeaveProblem {
             agent: problem.agent,
             tracepoint: problem.tracepoint,
@@ -180,7 +185,7 @@ impl ListedQuery {
             number: found.number,
             name: found.name,
             text: found.text,
-            installed_ns: found.installed_ns,
+            installed_ago: time_since(found.installed_ns, now_ns),
             pending: found.pending,
             agents_woven: found.agents_woven,
             problems: problems.collect(),
@@ -240,8 +245,8 @@ impl QueryOnAgent {
 }
 
 impl ListedAgent {
-    /// Converts a message.
-    pub(crate) fn from_wire(found: wire::Agent) -> ListedAgent {
+    /// Converts a message of a frontend whose time is `now_ns`; 0 if it does not say it.
+    pub(crate) fn from_wire(found: wire::Agent, now_ns: i64) -> ListedAgent {
         let presence = match found.state() {
             wire::agent::State::Connected => AgentPresence::Connected,
             wire::agent::State::Left => AgentPresence::Left,
@@ -256,13 +261,15 @@ impl ListedAgent {
             pid: found.pid,
             tracepoints: found.tracepoints,
             left_out: found.left_out,
-            connected_ns: found.connected_ns,
-            last_heard_ns: found.last_heard_ns,
+            connected_ago: time_since(found.connected_ns, now_ns),
+            last_heard_ago: time_since(found.last_heard_ns, now_ns),
             converged: found.converged,
             withheld: found.held_back.into_iter().map(from_wire::withheld_messages).collect(),
             peers: found.peers.into_iter().map(from_wire::peer_replies).collect(),
             unanswered: found.lost.unwrap_or_default().unanswered,
             losses: ProcessLosses::from_wire(found.lost.unwrap_or_default()),
+            clock_uncertainty_ns: found.clock_uncertainty_ns,
+            misplaced_rows: found.misplaced_rows,
         }
     }
 }

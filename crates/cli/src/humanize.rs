@@ -81,15 +81,17 @@ pub(crate) fn elapsed(elapsed: Duration) -> String {
     }
 }
 
-/// Returns how long ago a time was, which is given in nanoseconds since the epoch. A time to come was just now.
-pub(crate) fn time_since(since_ns: i64) -> Duration {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    now.saturating_sub(Duration::from_nanos(u64::try_from(since_ns).unwrap_or(0)))
+/// Returns how long ago a time of the frontend's was when it said what its time is, both in nanoseconds since the epoch. A
+/// time to come was just now.
+pub(crate) fn time_since(since_ns: i64, now_ns: i64) -> Duration {
+    let now_ns = if now_ns > 0 { now_ns } else { local_ns() };
+    Duration::from_nanos(u64::try_from(now_ns.saturating_sub(since_ns)).unwrap_or(0))
 }
 
-/// Returns how long ago a time was, in words.
-pub(crate) fn age(since_ns: i64) -> String {
-    elapsed(time_since(since_ns))
+/// Returns the time of this machine, to which that of a frontend comes close which does not say it.
+fn local_ns() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)
 }
 
 /// Returns a number with its noun: `1 agent`, `1,024 rows`.

@@ -1,5 +1,6 @@
 //! The identity of an agent: its process, host, build and labels, as it says them when it connects.
 
+use crate::report_placement::PlacingClock;
 use crate::wanted_advice::WantedForm;
 use std::collections::HashMap;
 
@@ -15,6 +16,8 @@ pub(crate) struct AgentIdentity {
     pub(crate) wanted_form: WantedForm,
     /// The time after which it unweaves everything without a frontend, in nanoseconds.
     pub(crate) lease_ns: i64,
+    /// What it places windows by.
+    pub(crate) clock: PlacingClock,
 }
 
 impl AgentIdentity {

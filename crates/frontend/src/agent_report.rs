@@ -16,7 +16,7 @@ pub(crate) struct AgentReport {
     pub(crate) window: TimeRange,
     /// No later report has rows of a window that ends here or before.
     pub(crate) watermark_ns: i64,
-    /// When it was cut, by the clock of the process; 0 if it does not say.
+    /// When it was cut; 0 if it does not say.
     pub(crate) cut_ns: i64,
     /// Messages that the process sent without baggage, since it began.
     pub(crate) withheld: Vec<WithheldMessages>,
@@ -38,7 +38,7 @@ pub(crate) struct DecodedQueryReport {
     /// Where the events ran that had no request.
     pub(crate) outside: OutsidePlaces,
     pub(crate) cost: QueryCost,
-    /// When the report was cut, by the clock of the process.
+    /// When the report was cut.
     pub(crate) cut_ns: i64,
     /// When the query was woven in the process, if the report says so.
     pub(crate) woven: Option<WovenTime>,
@@ -57,6 +57,14 @@ pub(crate) struct ReportedGroups {
     pub(crate) sampled: SampledGroups,
     /// One group without a key: rows for whose groups there was no room in the process.
     pub(crate) other: Option<Groups>,
+}
+
+impl ReportedGroups {
+    /// Whether there are any groups.
+    pub(crate) fn has_any(&self) -> bool {
+        let tables = [&self.exact, &self.sampled.groups, &self.other];
+        tables.into_iter().flatten().any(|groups| !groups.is_empty())
+    }
 }
 
 /// Losses of a process since it began that belong to no query.

@@ -15,6 +15,7 @@
 use crate::agent_identity::AgentIdentity;
 use crate::agent_report::{AgentLosses, AgentReport};
 use crate::known_exports::AgentExports;
+use crate::report_placement::PlacingClock;
 use crate::store::{AgentProgress, AgentRecord};
 use crate::time_range::TimeRange;
 use crate::wanted_advice::{AgentCommand, WantedForm, WantedNews};
@@ -110,6 +111,8 @@ pub(crate) struct AgentSession {
     pub(crate) peers: Vec<PeerReplies>,
     /// Losses that belong to no query.
     pub(crate) losses: AgentLosses,
+    /// Rows that it has reported for times that cannot be.
+    pub(crate) misplaced_rows: u64,
     /// The end of the windows whose rows it has all reported.
     pub(crate) watermark_ns: i64,
     /// When its newest report was cut, by its own clock.
@@ -175,7 +178,8 @@ impl AgentSession {
     ) -> AgentSession {
         let AgentRecord { process, host, pid, build, labels, lease_ns, .. } = record;
         let wanted_form = WantedForm::default();
-        let identity = AgentIdentity { process, host, pid, build, labels, wanted_form, lease_ns };
+        let clock = PlacingClock::default();
+        let identity = AgentIdentity { process, host, pid, build, labels, wanted_form, lease_ns, clock };
         AgentSession {
             presence: if progress.has_left { AgentPresence::Left } else { AgentPresence::Lost(now_ns) },
             gone_ns: Some(now_ns),
@@ -205,6 +209,7 @@ impl AgentSession {
             withheld: Vec::new(),
             peers: Vec::new(),
             losses: AgentLosses::default(),
+            misplaced_rows: 0,
             watermark_ns: progress.watermark_ns,
             cut_ns: progress.cut_ns,
             highest: progress.highest,

@@ -21,10 +21,19 @@ const MAX_LEASE_NS: i64 = 24 * 3_600 * 1_000_000_000;
 
 /// Decodes who an agent is.
 pub(crate) fn identity(hello: wire::Hello) -> AgentIdentity {
-    let wire::Hello { process, host, pid, build, labels, takes_changes, lease_ns, .. } = hello;
+    let wire::Hello { process, host, pid, build, labels, takes_changes, lease_ns, clock, .. } = hello;
     let wanted_form = if takes_changes { WantedForm::Changes } else { WantedForm::WholeSet };
     let lease_ns = if lease_ns > 0 { lease_ns.min(MAX_LEASE_NS) } else { USUAL_LEASE_NS };
-    AgentIdentity { process, host, pid, build, labels, wanted_form, lease_ns }
+    AgentIdentity {
+        process,
+        host,
+        pid,
+        build,
+        labels,
+        wanted_form,
+        lease_ns,
+        clock: clock.map(Into::into).unwrap_or_default(),
+    }
 }
 
 /// Decodes tracepoints.
@@ -113,14 +122,17 @@ pub(crate) fn losses(lost: wire::Lost) -> AgentLosses {
     }
 }
 
-/// Encodes a command to an agent, which may take several messages.
-pub(crate) fn command(command: AgentCommand) -> Vec<wire::ToAgent> {
+/// Encodes a command to an agent that is sent at this time. It may take several messages.
+pub(crate) fn command(command: AgentCommand, now_ns: i64) -> Vec<wire::ToAgent> {
     use wire::to_agent::Kind;
     let kinds = match command {
         AgentCommand::Weave(desired) => vec![Kind::Desired(Arc::unwrap_or_clone(desired))],
         AgentCommand::Change(change) => parts(change).into_iter().map(Kind::Wanted).collect(),
         AgentCommand::Acknowledge(sequence) => vec![Kind::Acknowledged(sequence)],
         AgentCommand::WovenEverywhere(generation) => vec![Kind::Everywhere(generation)],
+        AgentCommand::TellTime { asked_ns, received_ns } => {
+            vec![Kind::Clock(wire::ClockAnswer { asked_ns, received_ns, sent_ns: now_ns })]
+        }
     };
     kinds.into_iter().map(|kind| wire::ToAgent { kind: Some(kind) }).collect()
 }

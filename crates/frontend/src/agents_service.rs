@@ -13,7 +13,7 @@ use crate::agent_registry::AgentConnectionId;
 use crate::agent_session::{Outbox, SequenceCheck};
 use crate::agent_wire::{agent_report, command, exports, identity, losses, woven_notice};
 use crate::guarded_connection::RequestConnection;
-use crate::shared_state::{SharedState, now_ns};
+use crate::shared_state::SharedState;
 use crate::wanted_advice::AgentCommand;
 use futures::stream::{BoxStream, StreamExt, iter};
 use pivot_protocol::wire::{self, agents_server::Agents, from_agent::Kind};
@@ -55,15 +55,17 @@ impl Agents for AgentsService {
         // The response comes before hello: some clients wait for it before they send.
         tokio::spawn(serve(self.shared.clone(), request.into_inner(), outbox, connection));
 
-        let messages = ReceiverStream::new(commands).flat_map(|sent| iter(messages(sent)));
+        let shared = self.shared.clone();
+        let messages =
+            ReceiverStream::new(commands).flat_map(move |sent| iter(messages(sent, shared.now_ns())));
         Ok(Response::new(messages.boxed()))
     }
 }
 
-/// Returns the messages of a command, or the error that ends the stream.
-fn messages(sent: Result<AgentCommand, Status>) -> Vec<Result<wire::ToAgent, Status>> {
+/// Returns the messages of a command that is sent at this time, or the error that ends the stream.
+fn messages(sent: Result<AgentCommand, Status>, now_ns: i64) -> Vec<Result<wire::ToAgent, Status>> {
     match sent {
-        Ok(sent) => command(sent).into_iter().map(Ok).collect(),
+        Ok(sent) => command(sent, now_ns).into_iter().map(Ok).collect(),
         Err(status) => vec![Err(status)],
     }
 }
@@ -85,14 +87,18 @@ async fn serve(
     // Whoever says nothing does not keep a connection open.
     underlying.iter().for_each(RequestConnection::engage);
 
+    if let Some(question) = hello.clock {
+        // Before anything by which the agent would begin to place windows.
+        answer(&shared, question, &outbox);
+    }
     let incarnation = hello.incarnation;
     let catalogue = exports(std::mem::take(&mut hello.catalogue));
     let open = outbox.downgrade();
     // From here on the registry alone keeps the stream open: it closes it by dropping the outbox.
-    let connection = shared.lock().connect(incarnation, identity(hello), catalogue, outbox, now_ns());
+    let connection = shared.lock().connect(incarnation, identity(hello), catalogue, outbox, shared.now_ns());
 
     let outcome = receive(&shared, &mut stream, &open, connection).await;
-    shared.lock().disconnect(connection, now_ns());
+    shared.lock().disconnect(connection, shared.now_ns());
     if let Some(StreamRefusal { outbox, status }) = outcome {
         // An agent that has gone already does not hear it.
         let _ = outbox.try_send(Err(status));
@@ -123,19 +129,30 @@ async fn receive(
 
         // The registry has dropped the outbox of an agent that does not read.
         let outbox = open.upgrade()?;
+        if let Some(Kind::Clock(question)) = &kind {
+            answer(shared, *question, &outbox);
+        }
         if let Err(status) = apply(shared, connection, kind) {
             return Some(StreamRefusal { outbox, status });
         }
     }
 }
 
+/// Tells an agent the time, by which it measures its clock.
+fn answer(shared: &SharedState, question: wire::ClockQuestion, outbox: &Outbox) {
+    let answer = AgentCommand::TellTime { asked_ns: question.sent_ns, received_ns: shared.now_ns() };
+    // An agent that reads nothing has no use for an answer that is late.
+    let _ = outbox.try_send(Ok(answer));
+}
+
 /// Applies one message. Fails if the agent has to connect anew.
 fn apply(shared: &SharedState, connection: AgentConnectionId, kind: Option<Kind>) -> Result<(), Status> {
+    let now_ns = shared.now_ns();
     match kind {
         Some(Kind::Report(report)) => {
             let sequence = report.sequence;
             let report = agent_report(report);
-            if shared.lock().merge_report(connection, report, now_ns()) == SequenceCheck::Gap {
+            if shared.lock().merge_report(connection, report, now_ns) == SequenceCheck::Gap {
                 let gap = format!("reports before {sequence} are missing");
                 return Err(Status::failed_precondition(gap));
             }
@@ -143,17 +160,20 @@ fn apply(shared: &SharedState, connection: AgentConnectionId, kind: Option<Kind>
 
         Some(Kind::Woven(woven)) => {
             let woven = woven_notice(woven);
-            shared.lock().note_woven(connection, woven, now_ns());
+            shared.lock().note_woven(connection, woven, now_ns);
         }
 
         Some(Kind::Exported(exported)) => {
             let exports = exports(exported.catalogue);
-            shared.lock().add_exports(connection, exports, now_ns());
+            shared.lock().add_exports(connection, exports, now_ns);
         }
 
-        Some(Kind::Lost(lost)) => shared.lock().note_losses(connection, losses(lost), now_ns()),
-        Some(Kind::WantedAgain(_)) => shared.lock().send_wanted(connection, now_ns()),
-        Some(Kind::Goodbye(_)) => shared.lock().note_goodbye(connection, now_ns()),
+        Some(Kind::Lost(lost)) => shared.lock().note_losses(connection, losses(lost), now_ns),
+        Some(Kind::Clock(question)) => {
+            shared.lock().note_clock(connection, question.into(), now_ns);
+        }
+        Some(Kind::WantedAgain(_)) => shared.lock().send_wanted(connection, now_ns),
+        Some(Kind::Goodbye(_)) => shared.lock().note_goodbye(connection, now_ns),
         Some(Kind::Hello(_)) => return Err(Status::invalid_argument("hello was said before")),
         // A message of a later version.
         None => {}

@@ -11,6 +11,7 @@ use crate::kept_frames::{ComputedFrame, FrameSelection, ResultWithTable};
 use crate::known_exports::KnownExports;
 use crate::query_end::QueryEnd;
 use crate::query_owner::QueryOwner;
+use crate::report_placement::PlacingClock;
 use crate::select::{ResultColumn, ResultRow, other_row};
 use crate::state::FrontendState;
 use pivot_advice::{CarrierGlob, NamedCarrier, QueryBudget, QueryId, WithheldReason};
@@ -351,6 +352,11 @@ pub(crate) fn agent(agent: &AgentSession, state: &FrontendState) -> wire::Agent 
         held_back: agent.withheld.iter().map(to_wire::withheld_messages).collect(),
         peers: agent.peers.iter().map(to_wire::peer_replies).collect(),
         lost: Some(losses(agent.losses)),
+        clock_uncertainty_ns: match identity.clock {
+            PlacingClock::Own => None,
+            PlacingClock::Frontend { uncertainty_ns } => Some(uncertainty_ns),
+        },
+        misplaced_rows: agent.misplaced_rows,
     }
 }
 

@@ -5,7 +5,8 @@ use crate::compilation::CompiledQuery;
 use crate::frame_stream::FrameStream;
 use crate::installed_queries::InstallRefusal;
 use crate::kept_frames::FrameSelection;
-use crate::shared_state::{CompileFailure, SharedState, now_ns};
+use crate::server_clock::wall_ns;
+use crate::shared_state::{CompileFailure, SharedState};
 use crate::store::MeasuredRecord;
 use crate::wanted_set::MAX_WANTED_BYTES;
 use futures::stream::{BoxStream, StreamExt, unfold};
@@ -54,7 +55,7 @@ impl ClientsService {
             let id = state.compile_snapshot().next_id;
             let measured = compiled.measured(id, measured);
             state.check_room(&measured).map_err(refused)?;
-            state.install("", measured, now_ns())
+            state.install("", measured, self.shared.now_ns())
         };
         let number = self.shared.store_install(installed).await.map_err(not_installed)?.number;
         let length = Duration::from_nanos(length_ns.unsigned_abs());
@@ -153,7 +154,8 @@ impl Frontend for ClientsService {
     async fn list_queries(&self, _: Request<wire::ListQueriesRequest>) -> Reply<wire::ListQueriesResponse> {
         let state = self.shared.lock();
         let queries = state.active().map(|query| client_wire::query(query, &state));
-        Ok(Response::new(wire::ListQueriesResponse { queries: queries.collect() }))
+        let (queries, now_ns) = (queries.collect(), self.shared.now_ns());
+        Ok(Response::new(wire::ListQueriesResponse { queries, now_ns }))
     }
 
     async fn list_agents(&self, _: Request<wire::ListAgentsRequest>) -> Reply<wire::ListAgentsResponse> {
@@ -161,7 +163,8 @@ impl Frontend for ClientsService {
         let agents = state.registry.iter();
         let agents = agents.map(|(_, agent)| client_wire::agent(agent, &state));
         let store_problem = self.shared.store_problem().unwrap_or_default();
-        Ok(Response::new(wire::ListAgentsResponse { agents: agents.collect(), store_problem }))
+        let (agents, now_ns) = (agents.collect(), self.shared.now_ns());
+        Ok(Response::new(wire::ListAgentsResponse { agents, store_problem, now_ns }))
     }
 
     async fn list_tracepoints(
@@ -214,7 +217,8 @@ impl Frontend for ClientsService {
 fn compile_options(params: HashMap<String, wire::Value>) -> Result<CompileOptions, Status> {
     let options = client_wire::compile_options(params);
     let options = options.map_err(|wrong| Status::invalid_argument(wrong.to_string()))?;
-    Ok(options.installed_at(now_ns()))
+    // What a query compares with it is the time of day in processes.
+    Ok(options.installed_at(wall_ns()))
 }
 
 /// Returns what is wrong with a text, which is an answer, or the status of any other failure.

@@ -2,14 +2,14 @@
 //!
 //! ```text
 //! window               ├──────────────────┤
-//! agent A                      ├───────────────────▶     since when, by A's own clock
+//! agent A                      ├───────────────────▶     since when, as A says              
 //! agent B                         ├────────────────▶
 //! covered                      ╞══════════╡              by at least one agent; rates are per second of this
 //! late                            B, if it was there when the query was installed
 //! ```
 //!
 //! An agent says when it has woven a query and when it has unwoven it; what it reports in between is all that happened.
-//! The times of an agent are compared with its own windows, so clocks that differ do no harm.
+//! An agent says that by the clock that it places its windows by.
 
 use crate::agent_registry::AgentRegistry;
 use crate::agent_session::AgentPresence;

@@ -145,6 +145,7 @@ mod tests {
     use crate::agent_report::DecodedQueryReport;
     use crate::compilation::CompiledQuery;
     use crate::select::SelectEngine;
+    use crate::server_clock::ServerClock;
     use crate::state::FrontendState;
     use crate::store::Store;
     use crate::time_range::TimeRange;
@@ -185,8 +186,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_frame_that_cannot_be_computed_is_an_error_that_the_reader_sees() {
-        let shared =
-            SharedState::new(FrontendState::new(&crate::FrontendOptions::default(), 1), Store::none());
+        let shared = SharedState::new(
+            FrontendState::new(&crate::FrontendOptions::default(), 1),
+            Store::none(),
+            ServerClock::start(None),
+        );
         let shared = Arc::new(shared.with_engine(SelectEngine::without_memory()));
         let query = install(&shared, "FROM t IN T GROUP BY t.x SELECT t.x ORDER BY COUNT");
         close_a_window(&shared, query);
@@ -204,6 +208,7 @@ mod tests {
         let shared = Arc::new(SharedState::new(
             FrontendState::new(&crate::FrontendOptions::default(), 1),
             Store::none(),
+            ServerClock::start(None),
         ));
         let query = install(&shared, "FROM t IN T SELECT COUNT");
         let mut reader = FrameStream::open(&shared, query, 0, FrameSelection::All).unwrap();

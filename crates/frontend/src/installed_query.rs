@@ -247,6 +247,18 @@ impl InstalledQuery {
         self.windows.stage(window, groups);
     }
 
+    /// Counts the rows of its part of a report as lost, which is about a time that cannot be. They belong to no window, so
+    /// the result since install alone tells of them. Returns how many.
+    pub(crate) fn lose_part(&mut self, part: &DecodedQueryReport) -> u64 {
+        let mut lost = WindowGroups::new(&self.windows.cumulative().groups);
+        lost.add_refused(part);
+        let rows = lost.loss.dropped;
+        if self.finished_ns.is_none() && !lost.is_empty() {
+            self.windows.stage_outside_windows(lost);
+        }
+        rows
+    }
+
     /// Returns what it has cost an agent of late.
     pub(crate) fn recent_cost(&self, incarnation: u64, agent: &AgentSession) -> RecentCost {
         let Some(cost) = self.costs.of_agent(incarnation) else { return RecentCost::default() };

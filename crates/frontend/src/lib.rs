@@ -80,8 +80,11 @@ mod installed_query;
 mod kept_frames;
 mod known_exports;
 mod lease_clock;
+mod misplaced_reports;
 mod open_files;
 mod options;
+#[cfg(test)]
+mod placement_tests;
 mod process_figures;
 mod program_tracepoint;
 mod prometheus_text;
@@ -89,11 +92,13 @@ mod query_definition;
 mod query_end;
 mod query_owner;
 mod report_figures;
+mod report_placement;
 #[cfg(test)]
 mod restart_tests;
 mod restored_query;
 mod select;
 mod server;
+mod server_clock;
 mod shared_state;
 mod state;
 mod state_durability;

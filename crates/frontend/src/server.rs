@@ -14,7 +14,8 @@ use crate::error::FrontendError;
 use crate::guarded_connection::GuardedConnection;
 use crate::http_routes::{AllowedHosts, routes};
 use crate::options::FrontendOptions;
-use crate::shared_state::{SharedState, now_ns};
+use crate::server_clock::ServerClock;
+use crate::shared_state::SharedState;
 use crate::state::FrontendState;
 use crate::store::Store;
 use futures::stream::Stream;
@@ -167,7 +168,7 @@ async fn commit_regularly(shared: Arc<SharedState>) {
 /// Opens the data directory and takes up the state that is in it.
 fn open_state(options: &FrontendOptions) -> Result<SharedState, FrontendError> {
     let Some(directory) = &options.data else {
-        return Ok(SharedState::new(FrontendState::new(options, now_ns()), Store::none()));
+        return Ok(begin(options, Store::none()));
     };
     let opened = Store::open(directory).map_err(|error| FrontendError::Data { reason: error.to_string() })?;
     if let Some(aside) = &opened.set_aside {
@@ -178,14 +179,21 @@ fn open_state(options: &FrontendOptions) -> Result<SharedState, FrontendError> {
     }
 
     let Some(stored) = opened.state else {
-        return Ok(SharedState::new(FrontendState::new(options, now_ns()), opened.store));
+        return Ok(begin(options, opened.store));
     };
+    let clock = ServerClock::start(stored.frontend.clock.as_ref());
     let compiler: Compiler = Arc::new(pivot_query::compile_with);
-    let (state, problems) = FrontendState::restore(options, stored, &compiler, now_ns());
+    let (state, problems) = FrontendState::restore(options, stored, &compiler, clock.now_ns());
     for problem in problems {
         eprintln!("warning: {problem}");
     }
-    Ok(SharedState::new(state, opened.store))
+    Ok(SharedState::new(state, opened.store, clock))
+}
+
+/// Makes a state in which nothing is yet.
+fn begin(options: &FrontendOptions, store: Store) -> SharedState {
+    let clock = ServerClock::start(None);
+    SharedState::new(FrontendState::new(options, clock.now_ns()), store, clock)
 }
 
 #[cfg(test)]

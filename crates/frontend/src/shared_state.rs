@@ -11,12 +11,13 @@ use crate::frame_room::FrameRoom;
 use crate::installed_queries::InstallRefusal;
 use crate::query_owner::QueryOwner;
 use crate::select::SelectEngine;
+use crate::server_clock::ServerClock;
 use crate::state::{FrontendState, InstallOutcome};
 use crate::store::{StateChanges, Store, StoreError};
 use pivot_advice::CarrierGlob;
 use pivot_query::{CompileOptions, Diagnostics, compile_with};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// The most compilations that run at once for clients. Others wait, so that the threads on which frames are
@@ -30,6 +31,7 @@ const MAX_COMPUTATIONS: usize = 8;
 pub(crate) struct SharedState {
     state: Mutex<FrontendState>,
     store: Arc<Store>,
+    clock: ServerClock,
     /// Changes that are not known to be on disk, those of each advance of the state; locked while a commit runs.
     uncommitted: tokio::sync::Mutex<Vec<Arc<StateChanges>>>,
     /// The fault of the store, as long as there is one.
@@ -68,8 +70,12 @@ impl std::fmt::Debug for SharedState {
 
 impl SharedState {
     /// Makes the state of a running frontend.
-    pub(crate) fn new(state: FrontendState, store: Store) -> SharedState {
-        SharedState { store: Arc::new(store), ..SharedState::with_compiler(state, Arc::new(compile_with)) }
+    pub(crate) fn new(state: FrontendState, store: Store, clock: ServerClock) -> SharedState {
+        SharedState {
+            store: Arc::new(store),
+            clock,
+            ..SharedState::with_compiler(state, Arc::new(compile_with))
+        }
     }
 
     /// Makes a state that stores nothing and compiles in another way than by [`compile_with`].
@@ -77,6 +83,7 @@ impl SharedState {
         SharedState {
             state: Mutex::new(state),
             store: Arc::new(Store::none()),
+            clock: ServerClock::start(None),
             uncommitted: tokio::sync::Mutex::default(),
             store_problem: Mutex::new(None),
             commits: Mutex::default(),
@@ -99,6 +106,11 @@ impl SharedState {
     /// Locks the state. A panic elsewhere leaves it usable, because every change is small.
     pub(crate) fn lock(&self) -> MutexGuard<'_, FrontendState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the frontend's time, in nanoseconds since the Unix epoch.
+    pub(crate) fn now_ns(&self) -> i64 {
+        self.clock.now_ns()
     }
 
     /// Returns what makes rows of groups.
@@ -174,7 +186,7 @@ impl SharedState {
         }
         state.check_installable(name).map_err(CompileFailure::Refused)?;
         state.check_room(&compiled).map_err(CompileFailure::Refused)?;
-        let installed = state.install(name, compiled, now_ns());
+        let installed = state.install(name, compiled, self.now_ns());
         state.set_owner(installed.number, owner.clone());
         Ok(Some(installed))
     }
@@ -187,7 +199,7 @@ impl SharedState {
         match self.commit().await {
             Ok(()) => Ok(installed),
             Err(error) => {
-                self.lock().uninstall(installed.number, now_ns());
+                self.lock().uninstall(installed.number, self.now_ns());
                 Err(CompileFailure::NotStored(error))
             }
         }
@@ -195,7 +207,7 @@ impl SharedState {
 
     /// Uninstalls a query and makes that durable. Returns whether there is one of that number.
     pub(crate) async fn uninstall(&self, number: u32) -> Result<bool, StoreError> {
-        if !self.lock().uninstall(number, now_ns()) {
+        if !self.lock().uninstall(number, self.now_ns()) {
             return Ok(false);
         }
         self.commit().await.map(|()| true)
@@ -230,8 +242,11 @@ impl SharedState {
         let mut uncommitted = self.uncommitted.lock().await;
         let changes = {
             let mut state = self.lock();
-            state.end_abandoned(Instant::now(), now_ns());
-            state.advance(now_ns())
+            let clock = self.clock.record();
+            let now_ns = clock.time_ns;
+            state.clock = self.store.is_durable().then_some(clock);
+            state.end_abandoned(Instant::now(), now_ns);
+            state.advance(now_ns)
         };
         if self.store.is_durable() && !changes.is_empty() {
             uncommitted.push(Arc::new(changes));
@@ -341,12 +356,6 @@ impl SharedState {
         let outcome = tokio::task::spawn_blocking(move || recompilation.run(&compiler)).await;
         self.lock().replace_outdated(exports_version, outcome.unwrap_or(unchanged));
     }
-}
-
-/// Returns the time, in nanoseconds since the Unix epoch.
-pub(crate) fn now_ns() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

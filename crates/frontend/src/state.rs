@@ -28,8 +28,9 @@ use crate::options::FrontendOptions;
 use crate::query_definition::QueryTick;
 use crate::query_end::QueryEnd;
 use crate::report_figures::ReportFigures;
+use crate::report_placement::PlacementBounds;
 use crate::select::ResultColumn;
-use crate::store::{FrontendRecord, StateChanges};
+use crate::store::{ClockRecord, FrontendRecord, StateChanges};
 use crate::time_range::TimeRange;
 use crate::unreturned_replies::BareReplies;
 use crate::wanted_advice::{WantedNews, WantedUpdate};
@@ -64,6 +65,8 @@ pub(crate) struct FrontendState {
     pub(crate) batch: u64,
     /// The record of the frontend itself that was stored last.
     pub(crate) stored: FrontendRecord,
+    /// The frontend's clock when the commit that runs began; `None` if another run need not know.
+    pub(crate) clock: Option<ClockRecord>,
     pub(crate) convergence: Convergence,
     pub(crate) lease_clock: LeaseClock,
     pub(crate) reports: ReportFigures,
@@ -109,6 +112,7 @@ impl FrontendState {
             to_publish: Publication::default(),
             batch: 1,
             stored: FrontendRecord::default(),
+            clock: None,
             convergence: Convergence::default(),
             lease_clock: LeaseClock::new(options.client_grace),
             reports: ReportFigures::default(),
@@ -219,7 +223,7 @@ impl FrontendState {
     pub(crate) fn merge_report(
         &mut self,
         connection: AgentConnectionId,
-        report: AgentReport,
+        mut report: AgentReport,
         now_ns: i64,
     ) -> SequenceCheck {
         let Some(agent) = self.registry.heard_from(connection, now_ns) else { return SequenceCheck::Gap };
@@ -232,14 +236,36 @@ impl FrontendState {
         // Sent when the merge is durable, since the agent forgets what is acknowledged. A duplicate is acknowledged too:
         // it was sent again because its acknowledgement was lost.
         agent.acknowledge_when_durable();
-        if check == SequenceCheck::Next {
+        if check != SequenceCheck::Next {
+            return check;
+        }
+
+        let bounds = PlacementBounds::new(agent.identity.clock, agent.identity.lease_ns, now_ns);
+        let misplaced = if bounds.allow(report.window) {
+            bounds.correct(&mut report);
             agent.note_report(&report);
-            for part in &report.parts {
-                self.merge_part(connection.incarnation, report.window, part);
-            }
-            self.find_unreturned(&report.bare, report.window);
+            self.merge_parts(connection.incarnation, bounds, report)
+        } else {
+            self.refuse_report(&report)
+        };
+        if let Some(agent) = self.registry.agent_of(connection) {
+            agent.misplaced_rows = agent.misplaced_rows.saturating_add(misplaced);
         }
         check
+    }
+
+    /// Merges a report. Returns how many of its rows are lost because they are about a time that cannot be.
+    fn merge_parts(&mut self, incarnation: u64, bounds: PlacementBounds, report: AgentReport) -> u64 {
+        let mut misplaced = 0_u64;
+        for mut part in report.parts {
+            match self.correct_part(bounds, report.window, &mut part) {
+                Some(rows) => misplaced = misplaced.saturating_add(rows),
+                None => self.merge_part(incarnation, report.window, &part),
+            }
+        }
+
+        self.find_unreturned(&report.bare, report.window);
+        misplaced
     }
 
     /// Merges one query's part of a report, and charges the query with what it cost.

@@ -16,6 +16,9 @@ use crate::state::{FrontendState, Publication};
 use crate::store::{FrontendRecord, StateChanges, StoredState};
 use crate::wanted_advice::WantedNews;
 
+/// How far the frontend's time may be from what the stored record of it leads to.
+const MOST_OUTDATED_NS: i64 = 10_000_000;
+
 impl FrontendState {
     /// Makes the state that was stored, at this time. Returns it with what could not be taken over, for people.
     pub(crate) fn restore(
@@ -80,14 +83,23 @@ impl FrontendState {
             woven_everywhere: self.convergence.everywhere(),
             batch: self.batch,
             carriers: self.wanted.carriers().iter().map(ToString::to_string).collect(),
+            clock: self.clock.clone(),
         };
-        // The number of the commit alone is no change.
-        let is_same = FrontendRecord { batch: self.stored.batch, ..record.clone() } == self.stored;
-        if !is_same || !changes.is_empty() {
+        // The number of the commit alone is no change, nor that time passes.
+        let FrontendRecord { batch, clock, .. } = self.stored.clone();
+        let is_same = FrontendRecord { batch, clock, ..record.clone() } == self.stored;
+        if !is_same || !changes.is_empty() || self.is_clock_outdated() {
             self.stored = record.clone();
             changes.frontend = Some(record);
             self.batch += 1;
         }
+    }
+
+    /// Whether another run could not continue the frontend's time from what is stored of it.
+    fn is_clock_outdated(&self) -> bool {
+        let Some(clock) = &self.clock else { return false };
+        let stored = self.stored.clock.as_ref();
+        stored.is_none_or(|stored| stored.distance_ns(clock) > MOST_OUTDATED_NS)
     }
 
     /// Shows and sends what the last call of [`FrontendState::advance`] has brought, which is durable now: frames,

@@ -18,6 +18,13 @@ pub(crate) enum AgentCommand {
     Acknowledge(u64),
     /// All agents have woven this generation.
     WovenEverywhere(u64),
+    /// The frontend's time, which the agent has asked for.
+    TellTime {
+        /// The time of asking by the agent's clock.
+        asked_ns: i64,
+        /// The frontend's time when the question came.
+        received_ns: i64,
+    },
 }
 
 /// How an agent is told what should be woven.

@@ -76,6 +76,18 @@ impl WindowGroups {
         merged
     }
 
+    /// Counts the rows of one agent's part of a report as dropped.
+    pub(crate) fn add_refused(&mut self, part: &DecodedQueryReport) {
+        let rows = match part.emitted {
+            // That something was lost must show even if the agent claims that there was nothing.
+            0 if part.groups.as_ref().is_none_or(ReportedGroups::has_any) => 1,
+            emitted => emitted,
+        };
+        self.emitted = self.emitted.saturating_add(rows);
+        self.loss.merge(&part.loss);
+        self.count_dropped(rows);
+    }
+
     /// Adds the groups and the counts of another table.
     pub(crate) fn merge(&mut self, more: &WindowGroups) {
         self.is_answered |= more.is_answered;

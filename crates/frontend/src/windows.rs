@@ -13,8 +13,8 @@
 //!
 //! A window **opens** with the first report that has something for it, or, if the query has a row also where
 //! nothing matched ([`UnreportedWindows`]), when its time has come; and it **closes** as soon as its end
-//! has passed and every expected agent has reported past it, or a *grace* time after its end, or early
-//! when more than [`MAX_OPEN`] are open, or when the query ends. Only closed windows are part of the
+//! has passed and every expected agent has reported past it, or a *grace* time after its end, or when the query
+//! ends. Only closed windows are part of the
 //! cumulative since install, so that no frame tells of rows whose window is still open.
 //!
 //! A window is **partial** if an agent was missing when its newest frame was made, if anything was lost on the
@@ -53,8 +53,8 @@ pub(crate) struct UnreportedWindows {
     pub(crate) next_start_ns: i64,
 }
 
-/// The most windows of one query that are open at once; older ones close early.
-const MAX_OPEN: usize = 600;
+/// The most windows that are made at once although nobody has reported rows for them.
+const MAX_UNREPORTED: i64 = 600;
 
 /// How many forgotten windows are stored before the result since install is stored with them in it.
 const MAX_STORED_FORGOTTEN: usize = 60;
@@ -67,7 +67,7 @@ const RECHECK_NS: i64 = 1_000_000_000;
 pub(crate) struct QueryWindows {
     /// By their start.
     windows: BTreeMap<i64, Window>,
-    /// Groups that were reported for forgotten windows since the last commit began.
+    /// Groups that were reported for forgotten windows, or belong to none, since the last commit began.
     staged_for_forgotten: Option<WindowGroups>,
     /// The starts of forgotten windows that are stored apart from the result since install.
     stored_forgotten: Vec<i64>,
@@ -169,6 +169,11 @@ impl QueryWindows {
         add_to(&mut window.staged, groups);
     }
 
+    /// Takes what belongs to the result since install and to no window, until [`QueryWindows::merge_staged`] is called.
+    pub(crate) fn stage_outside_windows(&mut self, groups: WindowGroups) {
+        add_to(&mut self.staged_for_forgotten, groups);
+    }
+
     /// Merges all that was staged, and returns it.
     ///
     /// `before_cumulative_changes` is called before the cumulative result changes: whoever else holds it and
@@ -258,8 +263,6 @@ impl QueryWindows {
         mut before_cumulative_changes: impl FnMut(),
     ) -> Vec<ClosedWindow> {
         self.open_unreported(rules, now_ns);
-        let open = self.windows.values().filter(|window| !window.is_closed()).count();
-        let mut surplus = open.saturating_sub(MAX_OPEN);
         let mut due = Vec::new();
         let rechecks = self.is_recheck_due(rules, now_ns);
         // Of an agent that is forgotten nobody knows any more which windows it has not reported.
@@ -284,10 +287,9 @@ impl QueryWindows {
                 continue;
             }
             if !window.is_closed() {
-                if !(window.may_close(rules, coverage, now_ns) || surplus > 0) {
+                if !window.may_close(rules, coverage, now_ns) {
                     continue;
                 }
-                surplus = surplus.saturating_sub(1);
                 window.closed_batch = rules.batch;
                 window.is_changed = true;
 
@@ -439,8 +441,8 @@ impl QueryWindows {
         let due = begins_before.saturating_sub(next_start_ns).max(0);
         let count = due / every_ns + i64::from(due % every_ns > 0);
 
-        // After a long sleep of this process only as many are made as may be open.
-        let first = count.saturating_sub(MAX_OPEN as i64).max(0);
+        // After a long sleep of this process only the newest are made.
+        let first = count.saturating_sub(MAX_UNREPORTED).max(0);
         for number in first..count {
             let start_ns = next_start_ns.saturating_add(every_ns.saturating_mul(number));
             if start_ns > self.forgotten_ns {

@@ -24,10 +24,12 @@
 pub mod error;
 pub mod from_wire;
 pub mod frontend_address;
+pub mod steady_clock;
 pub mod to_wire;
 
 pub use error::ProtocolError;
 pub use frontend_address::{FrontendAddressError, check_frontend_address};
+pub use steady_clock::steady_ns;
 
 /// The types and services of `proto/pivot/v1`. After a change there, `cargo run -p pivot-protocol-generator` writes
 /// them anew.

@@ -3,6 +3,7 @@
 //! Here the agent's types become wire types, and nothing in this crate stores those.
 
 use crate::config::Config;
+use crate::frontend_clock::ClockExchange;
 use pivot_advice::{CarrierGlob, Exports, QueryBudget, QueryId};
 use pivot_agent::Report;
 use pivot_baggage::reply_ledger;
@@ -12,8 +13,13 @@ use prost::Message;
 /// The most bytes of a report, so that the message around it has room.
 const MAX_REPORT_MESSAGE_BYTES: usize = MAX_MESSAGE_BYTES - 1024;
 
-/// Returns the introduction of this process, with tracepoints.
-pub(crate) fn hello(config: &Config, incarnation: u64, catalogue: &[Exports]) -> wire::Hello {
+/// Returns the introduction of this process, with tracepoints, and a question that is asked with it.
+pub(crate) fn hello(
+    config: &Config,
+    incarnation: u64,
+    catalogue: &[Exports],
+    question: wire::ClockQuestion,
+) -> wire::Hello {
     wire::Hello {
         incarnation,
         process: config.process.clone(),
@@ -24,7 +30,14 @@ pub(crate) fn hello(config: &Config, incarnation: u64, catalogue: &[Exports]) ->
         catalogue: catalogue.iter().map(to_wire::exports).collect(),
         takes_changes: true,
         lease_ns: i64::try_from(config.lease.as_nanos()).unwrap_or(i64::MAX),
+        clock: Some(question),
     }
+}
+
+/// Returns the times of a question and its answer, which is heard at this time.
+pub(crate) fn clock_exchange(answer: wire::ClockAnswer, heard_ns: i64) -> ClockExchange {
+    let wire::ClockAnswer { asked_ns, received_ns, sent_ns } = answer;
+    ClockExchange { asked_ns, heard_ns, received_ns, sent_ns }
 }
 
 /// Returns a query and the generation that brought its advice, or `None` if the message names no query.

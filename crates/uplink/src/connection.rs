@@ -1,7 +1,7 @@
 //! One gRPC stream between this agent and a frontend.
 
 use crate::uplink_status::ConnectionProblem;
-use pivot_protocol::{MAX_MESSAGE_BYTES, wire};
+use pivot_protocol::{MAX_MESSAGE_BYTES, steady_ns, wire};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -30,13 +30,17 @@ impl Connection {
     /// Connects and introduces the agent.
     pub(crate) async fn open(
         endpoint: Endpoint,
-        hello: wire::Hello,
+        mut hello: wire::Hello,
     ) -> Result<Connection, ConnectionProblem> {
         let channel: Channel = endpoint.connect().await.map_err(|error| unreachable(&error))?;
         let mut client = AgentsClient::new(channel)
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
 
+        // Connecting is no part of the round trip.
+        if let Some(question) = &mut hello.clock {
+            question.sent_ns = steady_ns();
+        }
         // The first message has to be in the stream before the call: the frontend answers only after it.
         let (out, receiver) = mpsc::unbounded_channel();
         // The receiver is still here, so this cannot fail.

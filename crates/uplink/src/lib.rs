@@ -21,7 +21,7 @@
 //! # Ok::<(), pivot_uplink::UplinkError>(())
 //! ```
 //!
-//! Reading order: [`config`], [`uplink`] (the handle), `uplink_loop`, `window_reporter`, `sent_state`,
+//! Reading order: [`config`], [`uplink`] (the handle), `uplink_loop`, `window_reporter`, `frontend_clock`, `sent_state`,
 //! `connection`, [`uplink_status`], `agent_messages`, `process_end`.
 
 mod agent_messages;
@@ -29,7 +29,10 @@ mod build_id;
 pub mod config;
 mod connection;
 pub mod error;
+mod frontend_clock;
 mod kill_switch;
+#[cfg(test)]
+mod placement_tests;
 mod process_end;
 mod retry_pauses;
 mod sent_state;

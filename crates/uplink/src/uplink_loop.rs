@@ -31,12 +31,13 @@ use crate::wanted_set::{WantedGeneration, WantedOutcome, WantedSet};
 use crate::window_reporter::WindowReporter;
 use pivot_advice::WeaveProblem;
 use pivot_baggage::{request_generation, set_carrying};
-use pivot_protocol::wire;
+use pivot_protocol::{steady_ns, wire};
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{sleep, sleep_until};
 use tonic::transport::Endpoint;
 use wire::{from_agent, to_agent};
 
@@ -54,8 +55,10 @@ pub(crate) struct UplinkLoop {
     flushing: Vec<oneshot::Sender<()>>,
     /// Whether the application has asked to leave.
     leaving: bool,
-    /// When the frontend was last heard from, or nothing was expected of it.
-    heard_at: Instant,
+    /// When the frontend was last heard from, or nothing was expected of it, by the steady clock.
+    heard_at_ns: i64,
+    /// Whether the frontend of this connection has told its time.
+    has_told_time: bool,
     kill_switch: KillSwitch,
     /// The generation that is woven; `None` if nothing is, or nothing yet.
     generation: Option<u64>,
@@ -88,7 +91,8 @@ impl UplinkLoop {
             reports: WindowReporter::new(),
             flushing: Vec::new(),
             leaving: false,
-            heard_at: Instant::now(),
+            heard_at_ns: steady_ns(),
+            has_told_time: false,
             kill_switch: KillSwitch::new(config.disable_file.clone()),
             generation: None,
             untold_problems: None,
@@ -138,7 +142,10 @@ impl UplinkLoop {
         loop {
             silence::keep();
             self.sent = SentState::after_hello();
-            let hello = agent_messages::hello(&self.config, self.incarnation, &self.sent.introduced());
+            self.has_told_time = false;
+            let introduced = self.sent.introduced();
+            let question = self.reports.first_question();
+            let hello = agent_messages::hello(&self.config, self.incarnation, &introduced, question);
             let attempt = Connection::open(self.endpoint.clone(), hello);
             tokio::pin!(attempt);
             let opened = loop {
@@ -212,10 +219,13 @@ impl UplinkLoop {
                     if self.reports.reporter.is_settled() {
                         // A frontend that has acknowledged everything has nothing to say, so it is not
                         // silent.
-                        self.heard_at = Instant::now();
+                        self.heard_at_ns = steady_ns();
                     }
                     self.end_window();
                     self.sent.send_changes(connection);
+                    if let Some(question) = self.reports.due_question() {
+                        connection.send(from_agent::Kind::Clock(question));
+                    }
                     if self.expire_lease() {
                         // A frontend that comes back says anew what is to be woven.
                         return;
@@ -248,10 +258,14 @@ impl UplinkLoop {
 
     /// Acts on a message of the frontend.
     fn receive(&mut self, message: wire::ToAgent, connection: &Connection) {
-        self.heard_at = Instant::now();
+        self.heard_at_ns = steady_ns();
         self.retry.reset();
 
         match message.kind {
+            Some(to_agent::Kind::Clock(answer)) => {
+                self.has_told_time = true;
+                self.reports.hear_time(answer);
+            }
             Some(to_agent::Kind::Acknowledged(sequence)) => {
                 self.reports.reporter.acknowledge(sequence);
                 // A process that leaves is answered only when it has said goodbye.
@@ -277,8 +291,14 @@ impl UplinkLoop {
 
     /// Weaves what the frontend wants and reports that it is woven.
     fn weave(&mut self, wanted: WantedGeneration, connection: &Connection) {
+        // The time is told before anything else, by frontends that tell it.
+        if !self.has_told_time {
+            self.has_told_time = true;
+            self.reports.do_without_answer();
+        }
         // A query that was suspended until now is reported as such before its status changes.
         self.reports.cut();
+        self.reports.set_window_between(wanted.window_ns);
         // Before weaving, so that no event of a new query runs without its limits.
         pivot_agent::set_query_budgets(&wanted.budgets);
         // Nor any without the request that its spans carry.
@@ -301,7 +321,9 @@ impl UplinkLoop {
     /// Unweaves everything if no frontend was heard from for the time of the lease; windows say from then on
     /// that the queries do not run. Returns true if the lease has expired just now.
     fn expire_lease(&mut self) -> bool {
-        let expires = self.generation.is_some() && self.heard_at.elapsed() > self.config.lease;
+        let silent_ns = u64::try_from(steady_ns() - self.heard_at_ns).unwrap_or(0);
+        let has_lapsed = Duration::from_nanos(silent_ns) > self.config.lease;
+        let expires = self.generation.is_some() && has_lapsed;
         if expires {
             self.reports.cut();
             self.generation = None;
@@ -339,6 +361,10 @@ impl UplinkLoop {
     /// Sends reports that were not sent on this connection, as many as may be on their way; and, behind the last one
     /// of them, that a generation is woven.
     fn send_reports(&mut self, connection: &Connection) {
+        // What has been sent stays in its window, so that has to be known first.
+        if !self.reports.is_placed() {
+            return;
+        }
         for report in self.reports.reporter.unsent() {
             connection.send(from_agent::Kind::Report(agent_messages::report(report)));
         }

@@ -72,6 +72,8 @@ pub struct Reporter {
     sent: usize,
     /// How many of the kept reports, from the front, were sent on an earlier connection and must not change either.
     resend_until: usize,
+    /// The highest watermark so far.
+    promised_ns: i64,
 }
 
 impl Report {
@@ -123,6 +125,7 @@ impl Reporter {
             kept: VecDeque::new(),
             sent: 0,
             resend_until: 0,
+            promised_ns: i64::MIN,
         }
     }
 
@@ -133,6 +136,34 @@ impl Reporter {
             self.window_ns = window_ns;
             self.current_ns = now_ns - now_ns.rem_euclid(window_ns);
         }
+    }
+
+    /// Returns the length of windows.
+    pub fn window_ns(&self) -> i64 {
+        self.window_ns
+    }
+
+    /// Begins anew at another time, because it was not known before what the time is. What was cut until now belongs to
+    /// the window that is current then: nobody has seen a report yet.
+    pub fn place_unseen(&mut self, now_ns: i64) {
+        debug_assert_eq!(self.fixed(), 0, "a report that was sent does not change");
+        self.current_ns = now_ns - now_ns.rem_euclid(self.window_ns);
+        self.promised_ns = self.current_ns;
+
+        let unseen = std::mem::take(&mut self.kept).into_iter();
+        let together = unseen.reduce(|mut earlier, later| {
+            earlier.absorb(later);
+            earlier
+        });
+        self.kept.extend(together.map(|report| Report {
+            window_start_ns: self.current_ns,
+            window_end_ns: self.boundary_ns(),
+            watermark_ns: self.current_ns,
+            delay_ns: 0,
+            cut_ns: now_ns,
+            ..report
+        }));
+        self.next_sequence = 1 + self.kept.len() as u64;
     }
 
     /// Returns when the current window ends.
@@ -149,15 +180,15 @@ impl Reporter {
             self.current_ns = now_ns - now_ns.rem_euclid(self.window_ns);
         }
 
-        // A clock that was set back must not make a watermark fall behind what was promised.
-        let promised = self.kept.back().map_or(i64::MIN, |report| report.watermark_ns);
+        let watermark_ns = if over { self.current_ns } else { start };
+        self.promised_ns = self.promised_ns.max(watermark_ns);
 
         self.keep(Report {
             sequence: self.next_sequence,
             window_start_ns: start,
             window_end_ns: end,
-            watermark_ns: if over { self.current_ns } else { start }.max(promised),
-            delay_ns: (now_ns - end).max(0),
+            watermark_ns: self.promised_ns,
+            delay_ns: now_ns.saturating_sub(end).max(0),
             cut_ns: now_ns,
             parts: drained,
         });

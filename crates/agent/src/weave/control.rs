@@ -10,6 +10,7 @@ use crate::weave::weaver::{finish, weaver};
 use pivot_advice::{Advice, QueryCost, QueryId, QueryStatus, Value, WeaveProblem};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 static IS_GOVERNED: AtomicBool = AtomicBool::new(false);
 
@@ -94,8 +95,8 @@ pub fn statuses() -> Vec<QueryStatus> {
     weaver().statuses()
 }
 
-/// Returns since when each query is woven that has a tracepoint in this process, in nanoseconds since the epoch.
-pub fn woven_since() -> BTreeMap<QueryId, i64> {
+/// Returns since when each query is woven that has a tracepoint in this process.
+pub fn woven_since() -> BTreeMap<QueryId, Instant> {
     weaver().woven_since()
 }
 

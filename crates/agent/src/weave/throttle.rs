@@ -22,6 +22,7 @@ use pivot_advice::{Advice, Instruction, QueryCost, QueryId, QueryState, QuerySta
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 /// The largest weight: a query that is too expensive even then rests.
 const MAX_WEIGHT: u32 = 256;
@@ -123,7 +124,7 @@ struct QueryHealth {
     /// Whether this process has none of its tracepoints.
     pending: bool,
     /// When the first of its tracepoints was woven or ruled out here; `None` while it is pending.
-    woven_ns: Option<i64>,
+    woven_at: Option<Instant>,
     /// The tracepoints here that constants rule out.
     ruled_out: RuledOut,
     /// Whether any of its advice packs.
@@ -144,7 +145,7 @@ impl QueryHealth {
             is_unwoven: false,
             problems: Vec::new(),
             pending: false,
-            woven_ns: None,
+            woven_at: None,
             ruled_out: RuledOut::default(),
             packs: false,
             used: 0.0,
@@ -157,9 +158,9 @@ impl QueryHealth {
         self.gate.sample_one_in(self.weight);
     }
 
-    fn set_pending(&mut self, pending: bool, now_ns: i64) {
+    fn set_pending(&mut self, pending: bool, now: Instant) {
         self.pending = pending;
-        self.woven_ns = if pending { None } else { self.woven_ns.or(Some(now_ns)) };
+        self.woven_at = if pending { None } else { self.woven_at.or(Some(now)) };
     }
 
     /// Returns whether the query does not run although it has something to do here.
@@ -296,24 +297,24 @@ impl Governor {
     }
 
     /// Notes for which queries there is a tracepoint here, now that they have been woven.
-    pub(crate) fn set_pending(&mut self, desired: &[Advice], is_here: impl Fn(&str) -> bool, now_ns: i64) {
+    pub(crate) fn set_pending(&mut self, desired: &[Advice], is_here: impl Fn(&str) -> bool, now: Instant) {
         for (query, health) in &mut self.0 {
             let mut mine = desired.iter().filter(|advice| advice.query == *query);
-            health.set_pending(!mine.any(|advice| is_here(&advice.tracepoint)), now_ns);
+            health.set_pending(!mine.any(|advice| is_here(&advice.tracepoint)), now);
         }
     }
 
     /// Notes that one of the query's tracepoints is here now.
-    pub(crate) fn set_arrived(&mut self, query: QueryId, now_ns: i64) {
+    pub(crate) fn set_arrived(&mut self, query: QueryId, now: Instant) {
         if let Some(health) = self.0.get_mut(&query) {
-            health.set_pending(false, now_ns);
+            health.set_pending(false, now);
         }
     }
 
     /// Returns since when each query is woven here that has a tracepoint here, resting ones included: what these miss
     /// is counted.
-    pub(crate) fn woven_since(&self) -> BTreeMap<QueryId, i64> {
-        self.0.iter().filter_map(|(query, health)| Some((*query, health.woven_ns?))).collect()
+    pub(crate) fn woven_since(&self) -> BTreeMap<QueryId, Instant> {
+        self.0.iter().filter_map(|(query, health)| Some((*query, health.woven_at?))).collect()
     }
 
     pub(crate) fn statuses(&self, off: bool) -> Vec<QueryStatus> {

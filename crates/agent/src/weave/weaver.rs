@@ -25,7 +25,7 @@ use crate::weave::woven::{Executor, WovenAdvice, WovenSet};
 use pivot_advice::{Advice, QueryCost, QueryId, QueryStatus, Value, WeaveProblem};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 /// The advice that a frontend wants woven, and what became of it.
 #[derive(Debug)]
@@ -118,8 +118,8 @@ pub(crate) fn weave_new(tracepoint: &'static Tracepoint) {
         let mut problems = Vec::new();
         weaver.weave_at(tracepoint, &wanted.iter().collect::<Vec<_>>(), &mut problems);
         weaver.governor.add_problems(problems);
-        let now_ns = wall_clock_ns();
-        wanted.iter().for_each(|advice| weaver.governor.set_arrived(advice.query, now_ns));
+        let now = Instant::now();
+        wanted.iter().for_each(|advice| weaver.governor.set_arrived(advice.query, now));
     }
 }
 
@@ -172,7 +172,7 @@ impl Weaver {
         self.governor.statuses(self.is_off())
     }
 
-    pub(crate) fn woven_since(&self) -> BTreeMap<QueryId, i64> {
+    pub(crate) fn woven_since(&self) -> BTreeMap<QueryId, Instant> {
         self.governor.woven_since()
     }
 
@@ -245,7 +245,7 @@ impl Weaver {
 
         let names: HashSet<&str> = tracepoints.into_iter().map(Tracepoint::name).collect();
         self.governor.set_problems(&problems);
-        self.governor.set_pending(&desired, |name| names.contains(name), wall_clock_ns());
+        self.governor.set_pending(&desired, |name| names.contains(name), Instant::now());
         self.desired = desired;
         problems
     }
@@ -305,12 +305,6 @@ impl Weaver {
         self.table_indexes[index] = Some(query);
         index
     }
-}
-
-/// Returns the time, in nanoseconds since the epoch.
-fn wall_clock_ns() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
 fn problem(advice: &Advice, error: &AgentError) -> WeaveProblem {

@@ -13,7 +13,7 @@ use crate::client::FrontendConnection;
 use crate::client_session::QueryStay;
 use crate::error::CliError;
 use crate::format::WindowFile;
-use crate::humanize::{duration, time_since};
+use crate::humanize::duration;
 use crate::input::{InputItem, InputQuery, InputSource};
 use crate::live::{QueryView, RowLayout, WatchEnd, read_key, restore_terminal, watch};
 use crate::params::QueryParams;
@@ -306,8 +306,7 @@ impl ReplSession {
         };
 
         // This machine may have started after the query was installed, which no instant can express.
-        let installed_at =
-            Instant::now().checked_sub(time_since(query.installed_ns)).unwrap_or_else(Instant::now);
+        let installed_at = Instant::now().checked_sub(query.installed_ago).unwrap_or_else(Instant::now);
         let number = query.number;
         let mut view = QueryView::new(number, &query.text);
         let end = match self.watch(&mut view, installed_at, None)? {

@@ -20,7 +20,7 @@ mod tables;
 pub(crate) use database::{Store, StoreError};
 pub(crate) use load::{StoredAgent, StoredDeparture, StoredQuery, StoredState, StoredWindow};
 pub(crate) use records::{
-    AgentProgress, AgentRecord, DepartedRecord, FrontendRecord, IncompleteRangeRecord, MeasuredRecord,
-    QueryRecord, RemovalRecord, ResultRecord, WindowRecord,
+    AgentProgress, AgentRecord, ClockRecord, DepartedRecord, FrontendRecord, IncompleteRangeRecord,
+    MeasuredRecord, QueryRecord, RemovalRecord, ResultRecord, WindowRecord,
 };
 pub(crate) use state_changes::{ChangedAgent, ChangedRows, FoldedTotal, StateChanges, StoredRowsKey};

@@ -28,6 +28,22 @@ pub(crate) struct FrontendRecord {
     /// Globs over the names of spans that carry a request.
     #[prost(string, repeated, tag = "6")]
     pub(crate) carriers: Vec<String>,
+    #[prost(message, optional, tag = "7")]
+    pub(crate) clock: Option<ClockRecord>,
+}
+
+/// The frontend's time at some moment.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub(crate) struct ClockRecord {
+    /// Tells a run of the machine from others; empty if the system cannot tell.
+    #[prost(string, tag = "1")]
+    pub(crate) boot: String,
+    /// What the steady clock of this run showed.
+    #[prost(sint64, tag = "2")]
+    pub(crate) steady_ns: i64,
+    /// The frontend's time, in nanoseconds since the epoch.
+    #[prost(sint64, tag = "3")]
+    pub(crate) time_ns: i64,
 }
 
 /// The description of an agent, and of what it exports.

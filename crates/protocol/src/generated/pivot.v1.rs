@@ -551,7 +551,7 @@ impl Match {
 /// A message of an agent.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct FromAgent {
-    #[prost(oneof = "from_agent::Kind", tags = "1, 2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "from_agent::Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     pub kind: ::core::option::Option<from_agent::Kind>,
 }
 /// Nested message and enum types in `FromAgent`.
@@ -573,12 +573,14 @@ pub mod from_agent {
         Lost(super::Lost),
         #[prost(message, tag = "7")]
         WantedAgain(super::WantedAgain),
+        #[prost(message, tag = "8")]
+        Clock(super::ClockQuestion),
     }
 }
 /// A message of a frontend.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ToAgent {
-    #[prost(oneof = "to_agent::Kind", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "to_agent::Kind", tags = "1, 2, 3, 4, 5")]
     pub kind: ::core::option::Option<to_agent::Kind>,
 }
 /// Nested message and enum types in `ToAgent`.
@@ -597,7 +599,34 @@ pub mod to_agent {
         /// To agents that take changes, instead of Desired.
         #[prost(message, tag = "4")]
         Wanted(super::WantedPart),
+        /// To agents that ask for it.
+        #[prost(message, tag = "5")]
+        Clock(super::ClockAnswer),
     }
+}
+/// Asks for the frontend's time, by which the agent places windows.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ClockQuestion {
+    /// When it was sent, by a clock of the agent's whose origin is its own affair.
+    #[prost(int64, tag = "1")]
+    pub sent_ns: i64,
+    /// How far the agent's idea of the frontend's time may be wrong, in nanoseconds; absent before the first answer.
+    #[prost(int64, optional, tag = "2")]
+    pub uncertainty_ns: ::core::option::Option<i64>,
+}
+/// The frontend's time, in nanoseconds since the epoch. No step of a wall clock moves it. With the agent's times of asking
+/// and hearing these are the four timestamps of NTP: they bound the difference of the two clocks from both sides.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ClockAnswer {
+    /// As it was in the question.
+    #[prost(int64, tag = "1")]
+    pub asked_ns: i64,
+    /// When the question came.
+    #[prost(int64, tag = "2")]
+    pub received_ns: i64,
+    /// When this answer left.
+    #[prost(int64, tag = "3")]
+    pub sent_ns: i64,
 }
 /// Introduces an agent.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -630,6 +659,10 @@ pub struct Hello {
     /// The time without a frontend after which it unweaves everything, in nanoseconds; 0 from agents that do not say it.
     #[prost(int64, tag = "9")]
     pub lease_ns: i64,
+    /// Answered before anything else is said, so that no window is placed without it. Absent from agents that place windows
+    /// by the clock of their machine.
+    #[prost(message, optional, tag = "10")]
+    pub clock: ::core::option::Option<ClockQuestion>,
 }
 /// Tracepoints that became known after Hello.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -952,7 +985,8 @@ pub struct Report {
     /// Counts the reports of an incarnation from 1, without gaps.
     #[prost(uint64, tag = "1")]
     pub sequence: u64,
-    /// The window, in nanoseconds since the epoch: a multiple of its length, and its end.
+    /// The window, in nanoseconds since the epoch: a multiple of its length, and its end. Both are multiples of 100 ms. By
+    /// the frontend's clock if the agent knows it, as all times here.
     #[prost(int64, tag = "2")]
     pub window_start_ns: i64,
     #[prost(int64, tag = "3")]
@@ -1161,8 +1195,8 @@ pub mod outside_place {
         }
     }
 }
-/// From when, and until when, the events of a process are in the result of a query, by the clock of the process, in
-/// nanoseconds since the epoch.
+/// From when, and until when, the events of a process are in the result of a query, in nanoseconds since the epoch,
+/// by the clock that the process places windows by.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WovenTime {
     #[prost(int64, tag = "1")]
@@ -1879,6 +1913,9 @@ pub struct ListQueriesRequest {}
 pub struct ListQueriesResponse {
     #[prost(message, repeated, tag = "1")]
     pub queries: ::prost::alloc::vec::Vec<Query>,
+    /// The frontend's time, which `installed_ns` is of; 0 from frontends that do not say it.
+    #[prost(int64, tag = "2")]
+    pub now_ns: i64,
 }
 /// An installed query.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1992,6 +2029,9 @@ pub struct ListAgentsResponse {
     /// Why the frontend cannot store its state, for people; empty if it can. Meanwhile it shows nothing new.
     #[prost(string, tag = "2")]
     pub store_problem: ::prost::alloc::string::String,
+    /// The frontend's time, which all times of agents are of; 0 from frontends that do not say it.
+    #[prost(int64, tag = "3")]
+    pub now_ns: i64,
 }
 /// A process with an agent.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -2032,6 +2072,12 @@ pub struct Agent {
     /// Tracepoints that it announced and for which the frontend has no room.
     #[prost(uint64, tag = "14")]
     pub left_out: u64,
+    /// How far its idea of the frontend's time may be wrong, in nanoseconds; absent if it places windows by its own clock.
+    #[prost(int64, optional, tag = "15")]
+    pub clock_uncertainty_ns: ::core::option::Option<i64>,
+    /// Rows that it has reported for times at which they cannot have happened: they are in no result.
+    #[prost(uint64, tag = "16")]
+    pub misplaced_rows: u64,
 }
 /// Nested message and enum types in `Agent`.
 pub mod agent {

@@ -1,25 +1,30 @@
 //! The agents that are or were connected (`\l`).
 
 use crate::frontend_lists::{AgentPresence, ListedAgent, ProcessLosses};
-use crate::humanize::{age, grouped};
+use crate::humanize::{duration, elapsed, grouped};
 use crate::table::{TableCell, TextTable};
 use crate::terminal_text::escaped;
 use pivot_advice::{PeerReplies, WithheldMessages, WithheldReason};
 use std::cmp::Reverse;
 
+/// The uncertainty of a clock from which on it shows in windows of a second.
+const LARGE_UNCERTAINTY_NS: i64 = 100_000_000;
+
 /// How many hosts are named to which an agent sent no baggage.
 const MAX_WITHHELD_HOSTS: usize = 3;
 
-/// Returns agents with their state. The columns for withheld baggage, calls that brought none back, and losses are
-/// there only if any agent has some.
+/// Returns agents with their state. The columns for withheld baggage, calls that brought none back, doubtful clocks and
+/// losses are there only if any agent has some.
 pub(in crate::repl) fn agents(found: &[ListedAgent]) -> TextTable {
     let any_withheld = found.iter().any(|agent| !agent.withheld.is_empty());
     let any_calls = found.iter().any(|agent| !calls(agent).is_empty());
+    let any_wrong_clock = found.iter().any(|agent| !clock(agent).is_empty());
     let any_lost = found.iter().any(|agent| agent.losses != ProcessLosses::default());
     let mut headings =
         vec!["!host", "!process", ">pid", "!state", ">tracepoints", "!connected", "!last heard"];
     headings.extend(any_withheld.then_some("held back (see PIVOT_EGRESS)"));
     headings.extend(any_calls.then_some("calls"));
+    headings.extend(any_wrong_clock.then_some("clock"));
     headings.extend(any_lost.then_some("lost"));
 
     let mut table = TextTable::with_headings(&headings);
@@ -30,12 +35,13 @@ pub(in crate::repl) fn agents(found: &[ListedAgent]) -> TextTable {
             agent.pid.to_string().into(),
             presence(agent),
             tracepoints(agent),
-            TableCell::quiet(age(agent.connected_ns)),
-            TableCell::quiet(age(agent.last_heard_ns)),
+            TableCell::quiet(elapsed(agent.connected_ago)),
+            TableCell::quiet(elapsed(agent.last_heard_ago)),
         ];
         // In the same order as their headings above.
         cells.extend(any_withheld.then(|| withheld(&agent.withheld)));
         cells.extend(any_calls.then(|| TableCell::quiet(calls(agent))));
+        cells.extend(any_wrong_clock.then(|| TableCell::warning(clock(agent))));
         cells.extend(any_lost.then(|| TableCell::warning(lost(&agent.losses))));
         table.push(cells);
     }
@@ -59,6 +65,18 @@ fn presence(agent: &ListedAgent) -> TableCell {
         (AgentPresence::Lost, _) => TableCell::warning("lost"),
         (AgentPresence::Unknown, _) => TableCell::quiet("-"),
     }
+}
+
+/// Returns why windows of a process may have the wrong rows, empty if nothing speaks for it.
+fn clock(agent: &ListedAgent) -> String {
+    let mut words = Vec::new();
+    if let Some(uncertainty_ns) = agent.clock_uncertainty_ns.filter(|ns| *ns >= LARGE_UNCERTAINTY_NS) {
+        words.push(format!("± {}", duration(uncertainty_ns)));
+    }
+    if agent.misplaced_rows > 0 {
+        words.push(format!("{} rows at impossible times", grouped(&agent.misplaced_rows.to_string())));
+    }
+    words.join(", ")
 }
 
 /// Returns what a process has lost apart from any query, empty if nothing.
@@ -135,6 +153,7 @@ fn withheld(found: &[WithheldMessages]) -> TableCell {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn agent(peers: Vec<PeerReplies>, unanswered: u64) -> ListedAgent {
         ListedAgent {
@@ -144,14 +163,16 @@ mod tests {
             pid: 1,
             tracepoints: 0,
             left_out: 0,
-            connected_ns: 0,
-            last_heard_ns: 0,
+            connected_ago: Duration::ZERO,
+            last_heard_ago: Duration::ZERO,
             converged: true,
 
             withheld: Vec::new(),
             peers,
             unanswered,
             losses: ProcessLosses::default(),
+            clock_uncertainty_ns: Some(1_000),
+            misplaced_rows: 0,
         }
     }
 
@@ -174,6 +195,17 @@ mod tests {
         assert_eq!(tracepoints(&agent).text, "20,000");
         agent.left_out = 980_000;
         assert_eq!(tracepoints(&agent).text, "20,000 + 980,000 left out");
+    }
+
+    #[test]
+    fn a_clock_that_is_in_doubt_says_by_how_much() {
+        let mut agent = agent(Vec::new(), 0);
+        assert_eq!(clock(&agent), "");
+        agent.clock_uncertainty_ns = Some(250_000_000);
+        agent.misplaced_rows = 1_300;
+        assert_eq!(clock(&agent), "± 250 ms, 1,300 rows at impossible times");
+        agent.clock_uncertainty_ns = None;
+        assert_eq!(clock(&agent), "1,300 rows at impossible times");
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //! ```
 
 use crate::frontend_lists::{ListedQuery, QueryOnAgent};
-use crate::humanize::{age, bytes, count, duration, grouped};
+use crate::humanize::{bytes, count, duration, elapsed, grouped};
 use crate::outside_notices::outside_notices;
 use crate::query_owner::{owner, owner_line, stay};
 use crate::result_frame::FrameCompleteness;
@@ -94,7 +94,7 @@ pub(in crate::repl) fn all_queries(found: &[ListedQuery], columns: usize, paint:
     for query in found {
         let mut row = query_figures(query);
         if is_wide {
-            row.push(TableCell::quiet(age(query.installed_ns)));
+            row.push(TableCell::quiet(elapsed(query.installed_ago)));
             row.extend([TableCell::quiet(owner(query)), TableCell::quiet(stay(query))]);
             row.push(TableCell::quiet(one_line(&query.text)));
         }
@@ -239,7 +239,7 @@ pub(in crate::repl) fn one_query(query: &ListedQuery, columns: usize, paint: Sty
 fn query_remarks(query: &ListedQuery) -> Vec<(TextRole, String)> {
     let facts = format!(
         "installed {} ago, {}, {}, {}",
-        age(query.installed_ns),
+        elapsed(query.installed_ago),
         count(query.rows_emitted, "row"),
         count(query.groups, "group"),
         count(query.readers.into(), "reader")
