@@ -20,7 +20,8 @@
 //! where a throttled query does not look.
 
 use crate::callsite::cache::{CachedCallsite, CallsiteCache, CallsiteRole, IsCarrier};
-use crate::callsite::{dispatches, interest_rebuild, questions};
+use crate::callsite::tracepoints::CallsiteTracepoints;
+use crate::callsite::{dispatches, interest_rebuild, other_layers, questions};
 use crate::span::server_spans::is_request_span;
 use crate::span::tracked_spans::{TrackedSpans, fire_event};
 use std::sync::Arc;
@@ -71,6 +72,9 @@ fn is_wanted(callsite: &CachedCallsite) -> bool {
 
 impl<S> Filter<S> for WovenFilter {
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if other_layers::is_asking() {
+            return Interest::never();
+        }
         let is_provisional = interest_rebuild::is_provisional();
         let Some(callsite) = self.callsites.register(metadata) else { return Interest::sometimes() };
         let may_be_wanted = match &callsite.kind {
@@ -96,6 +100,10 @@ impl<S> Filter<S> for WovenFilter {
         callsite.is_some_and(|callsite| match &callsite.kind {
             CallsiteRole::EnabledCheck(check) => check.may_be_enabled(),
             CallsiteRole::Tracepoint(site) if site.exit.is_none() => site.is_looked_at(),
+            CallsiteRole::Tracepoint(site) if callsite.is_made_for_advice() => {
+                site.begin_fields();
+                true
+            }
             _ => is_wanted(callsite),
         })
     }
@@ -111,11 +119,13 @@ where
 {
     fn on_register_dispatch(&self, subscriber: &Dispatch) {
         dispatches::remember(subscriber);
+        other_layers::remember(subscriber, &self.callsites);
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, _: Context<'_, S>) {
         let callsite = self.callsites.get_or_insert(attributes.metadata());
 
+        callsite.site().into_iter().for_each(CallsiteTracepoints::end_fields);
         let carried = self.spans.begin(callsite, attributes);
         if let Some(carried) = &carried {
             // A layer is not told of a second handle, so there may always be one.

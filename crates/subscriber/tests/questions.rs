@@ -246,6 +246,35 @@ fn fields_of_spans_that_the_application_wants_are_charged_to_nobody() {
     });
 }
 
+/// Returns what a query is charged for spans of a level behind [`layer`], beside another layer.
+fn charged_behind_a_layer<L>(beside: L, span: Library, takes: Duration, spans: u32) -> Duration
+where
+    L: Layer<Registry> + Send + Sync,
+{
+    let mut found = Duration::ZERO;
+    let stack = Registry::default().with(beside).with(layer());
+    serially(|| {
+        dispatcher::with_default(&Dispatch::new(stack), || found = charged(span, "level", takes, spans));
+    });
+    found
+}
+
+#[test]
+fn behind_a_layer_the_fields_of_spans_that_no_other_layer_wants_are_charged() {
+    const SPANS_MADE: u32 = 20;
+    let span: Library = ("layered::span@enter", |dear| {
+        tracing::debug_span!(target: "layered", "span", sql = dear.work());
+    });
+    let takes = Duration::from_millis(2);
+
+    let charged = charged_behind_a_layer(Nothing.with_filter(LevelFilter::INFO), span, takes, SPANS_MADE);
+    assert!(charged >= takes * SPANS_MADE, "{charged:?}");
+    let charged = charged_behind_a_layer(Nothing.with_filter(LevelFilter::DEBUG), span, takes, SPANS_MADE);
+    assert!(charged < takes * SPANS_MADE / 2, "wanted by a filter: {charged:?}");
+    let charged = charged_behind_a_layer(Nothing, span, takes, SPANS_MADE);
+    assert!(charged < takes * SPANS_MADE / 2, "wanted by a layer without a filter: {charged:?}");
+}
+
 /// A query that has a library do dear work is throttled and then rests, as by work of its own.
 #[test]
 fn dear_work_ends_after_one_second_because_it_is_part_of_the_querys_budget() {

@@ -307,7 +307,7 @@ fn parts_of_query(query: &Query) -> Vec<&'static str> {
     parts
 }
 
-/// What a join with several sources has that choose or aggregate on their own.
+/// Returns the parts of a join with several sources that choose or aggregate on their own.
 fn parts_of_union(join: &Join) -> Vec<&'static str> {
     let is_united = join.sources.len() > 1;
     let aggregating = join.sources.iter().filter(|source| source.aggregates()).count();

@@ -246,6 +246,16 @@ impl CallsiteCache {
         Some(taken)
     }
 
+    /// Returns the spans at which advice is woven.
+    pub(crate) fn woven_spans(&self) -> Vec<(&'static CachedCallsite, &'static Metadata<'static>)> {
+        let known = self.by_address.read().unwrap_or_else(PoisonError::into_inner);
+        let woven = known.values().filter(|callsite| callsite.is_woven());
+        woven
+            .filter_map(|callsite| Some((*callsite, callsite.site()?.metadata)))
+            .filter(|(_, metadata)| metadata.is_span())
+            .collect()
+    }
+
     fn insert(&self, metadata: &'static Metadata<'static>) -> &'static CachedCallsite {
         // Made outside the lock: it registers tracepoints with the agent, which may weave.
         let callsite = CachedCallsite::new(metadata, self.is_carrier);

@@ -32,7 +32,7 @@
 //!
 //! [tracing#3614]: https://github.com/tokio-rs/tracing/pull/3614
 
-use crate::callsite::{cache, dispatches};
+use crate::callsite::{cache, dispatches, other_layers};
 use crate::span::executing::current_span_name;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -115,6 +115,7 @@ pub(crate) fn rebuild() {
         let _guard = RebuildGuard::begin();
         with_default(&dispatch, callsite::rebuild_interest_cache);
     }
+    other_layers::ask();
 }
 
 /// Marks this thread as rebuilding until dropped, also if an application's subscriber panics.
