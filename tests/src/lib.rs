@@ -9,6 +9,7 @@
 //! damage           fuzz ──── queries and messages, nearly right ───────▶ damaged_queries.rs, damaged_messages.rs
 //! load             soak ──── requests for as long as one likes ────────▶ soak.rs, agent_soak.rs
 //! processes        pivot_binary, ServerProcess, TestFrontend, PlayedAgent ──▶ cluster.rs, durable.rs, lease.rs, backlog.rs
+//!                  CountedAgent, ShiftedClock ──────────────────────────▶ clocks.rs
 //! the repository   source ── reads Rust without compiling it ──────────▶ tidy, the binary `readability`
 //! ```
 //!
@@ -16,6 +17,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod binary;
+mod counted_agent;
 mod environment_variable;
 mod frontend;
 pub mod fuzz;
@@ -24,13 +26,16 @@ pub mod oracle;
 mod played_agent;
 pub mod random;
 mod server_process;
+mod shifted_clock;
 pub mod soak;
 pub mod source;
 mod time;
 
 pub use binary::pivot_binary;
+pub use counted_agent::CountedAgent;
 pub use environment_variable::number_setting;
 pub use frontend::TestFrontend;
 pub use played_agent::{PlayedAgent, ReportWindow};
 pub use server_process::ServerProcess;
+pub use shifted_clock::ShiftedClock;
 pub use time::{PATIENCE, SECOND_NS, now_ns};

@@ -22,7 +22,7 @@ pub struct Case {
     pub tracepoints: Vec<TracepointSpec>,
     /// The query.
     pub query: Query,
-    /// What happens.
+    /// The events, in order.
     pub steps: Vec<RunStep>,
     /// Sets of rules of the optimiser to compile with, besides all and none.
     pub rules: Vec<usize>,
@@ -63,7 +63,7 @@ pub struct Agreement {
 pub struct Disagreement {
     /// The kind of difference.
     pub kind: String,
-    /// What differs, for a reader.
+    /// The difference in words.
     pub detail: String,
 }
 

@@ -7,7 +7,7 @@ use crate::oracle::run::event_dag::{RunStep, TracepointSpec};
 pub struct RunScript<'a> {
     /// The tracepoints of the catalogue.
     pub tracepoints: &'a [TracepointSpec],
-    /// What happens.
+    /// The events, in order.
     pub steps: &'a [RunStep],
     /// How many bytes of baggage a message carries.
     pub budget_bytes: usize,
