@@ -73,6 +73,23 @@ impl ServerProcess {
         }
     }
 
+    /// Waits until the process has ended by itself, and returns its exit code if a signal has not ended it.
+    ///
+    /// # Panics
+    ///
+    /// If it does not end within [`PATIENCE`].
+    pub async fn wait(&mut self) -> Option<i32> {
+        let mut child = self.child.take().expect("the server runs");
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = child.try_wait().expect("it is a child") {
+                return status.code();
+            }
+            assert!(Instant::now() < until, "the server does not end");
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    }
+
     /// Sends the process a signal, such as `-STOP`.
     pub fn signal(&self, signal: &str) {
         let pid = self.pid().to_string();

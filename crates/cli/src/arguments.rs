@@ -1,16 +1,15 @@
 //! The command line, as clap reads it. Doc comments of arguments are their text in `--help`.
 
+use crate::duration_text::parse_duration;
 use crate::params::QueryParams;
+use crate::server_settings::ServerSettings;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// How long EXPLAIN ANALYZE runs a query unless `--for` says otherwise.
 pub(crate) const ANALYZE_DURATION: Duration = Duration::from_secs(3);
-
-/// The least time for which a client that is not heard of is waited for.
-const LEAST_CLIENT_GRACE: Duration = Duration::from_secs(1);
 
 /// Stands below the help of the client.
 const CLIENT_HELP: &str = "\
@@ -86,18 +85,22 @@ pub struct FmtArguments {
 
 /// Options of `pivot server`.
 #[derive(Debug, Args)]
+#[command(after_help = SERVER_HELP)]
 pub struct ServerArguments {
-    /// Address to listen at; port 0 takes a free one.
-    #[arg(long, value_name = "ADDRESS", default_value_t = default_listen())]
-    pub listen: SocketAddr,
-    /// How long a query stays whose client has vanished without uninstalling it, unless it was asked to stay.
-    #[arg(long, value_name = "DURATION", env = "PIVOT_CLIENT_GRACE", default_value = "60s", value_parser = client_grace)]
-    pub client_grace: Duration,
-    /// Directory in which queries, results and agents are kept over restarts, or `none` to keep nothing. By default
-    /// `pivot` in the user's directory for data, such as ~/.local/share/pivot.
-    #[arg(long, value_name = "DIRECTORY", env = "PIVOT_DATA")]
-    pub data: Option<PathBuf>,
+    /// The settings of the command line and of the environment.
+    #[command(flatten)]
+    pub settings: ServerSettings,
+    /// TOML file with settings by the names of their flags, such as client-grace = "5m".
+    #[arg(long, value_name = "FILE", env = "PIVOT_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Checks the settings, prints all of them in the form of such a file, and starts nothing.
+    #[arg(long)]
+    pub check_config: bool,
 }
+
+/// Stands below the help of the server.
+const SERVER_HELP: &str = "\
+A setting is taken from the command line, else from the environment, else from the file, else it is the default.";
 
 /// Options of `pivot demo`.
 #[derive(Debug, Args)]
@@ -139,7 +142,7 @@ pub struct BatchArguments {
     #[arg(short = 'f', long = "file", value_name = "PATH")]
     pub files: Vec<PathBuf>,
     /// How long to run, such as 500ms, 10s, 2m; until Ctrl-C if not given.
-    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
     pub duration: Option<Duration>,
     /// Leaves the queries installed when this command ends, which it does at once, and prints number and name of each.
     #[arg(long, conflicts_with = "duration")]
@@ -182,36 +185,6 @@ pub enum OutputFormat {
     Md,
 }
 
-fn default_listen() -> SocketAddr {
-    (Ipv4Addr::LOCALHOST, pivot_protocol::DEFAULT_PORT).into()
-}
-
-/// Reads a number with a unit, as in query text.
-fn duration(text: &str) -> Result<Duration, String> {
-    parse_duration(text).ok_or_else(|| format!("`{text}` is not a duration like 500ms, 10s, 2m or 1h"))
-}
-
-/// Reads a duration that leaves clients the time to be heard of.
-fn client_grace(text: &str) -> Result<Duration, String> {
-    match duration(text)? {
-        grace if grace < LEAST_CLIENT_GRACE => Err("clients need at least 1s to be heard of".to_owned()),
-        grace => Ok(grace),
-    }
-}
-
-fn parse_duration(text: &str) -> Option<Duration> {
-    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit() && c != '.')?);
-    let seconds_per_unit = match unit.trim() {
-        "ms" => 0.001,
-        "s" => 1.0,
-        "m" | "min" => 60.0,
-        "h" => 3_600.0,
-        _ => return None,
-    };
-    let number: f64 = number.parse().ok()?;
-    Duration::try_from_secs_f64(number * seconds_per_unit).ok()
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -238,26 +211,8 @@ mod tests {
     }
 
     #[test]
-    fn a_server_listens_on_loopback_unless_told_otherwise() {
-        let Some(PivotSubcommand::Server(server)) = parse("pivot server").unwrap().command else {
-            panic!("server")
-        };
-        assert!(server.listen.ip().is_loopback());
-    }
-
-    #[test]
     fn a_query_and_a_file_exclude_each_other() {
         assert!(parse("pivot -c FROM -f q.pivot").is_err());
         assert_eq!(parse("pivot -f a.pivot -f b.pivot").unwrap().batch.files.len(), 2);
-    }
-
-    #[test]
-    fn durations_need_a_unit_that_is_known() {
-        let read = |text| duration(text).ok();
-        assert_eq!(read("2m"), Some(Duration::from_secs(120)));
-        assert_eq!(read("250ms"), Some(Duration::from_millis(250)));
-        for wrong in ["", "10", "s", "-1s", "3 days", "1e400s", "١s"] {
-            assert_eq!(read(wrong), None, "{wrong}");
-        }
     }
 }

@@ -301,9 +301,9 @@ impl<'a> QueryBatch<'a> {
     fn take_in(&mut self, writer: &mut dyn FrameWriter, news: FrameNews) -> Result<(), CliError> {
         match news {
             FrameNews::Frame(frame) => return self.print_frame(writer, *frame),
-            FrameNews::Away => {
+            FrameNews::Away(reason) => {
                 if self.away == 0 {
-                    eprintln!("the frontend does not answer: waiting for it");
+                    eprintln!("{}", reason.notice());
                 }
                 self.away += 1;
             }

@@ -13,9 +13,11 @@ use crate::client::FrontendConnection;
 use crate::error::CliError;
 use crate::humanize::count;
 use crate::input::{InputItem, InputSource};
+use crate::logs::write_logs;
 use crate::params::{self, QueryParams};
 use crate::repl::{EXAMPLE_QUERY, ReplSession};
 use crate::server::frontend_options;
+use crate::server_settings::LogFormat;
 use crate::table::{StyleMode, TextRole};
 use crate::terminal::is_interactive;
 use pivot_query::Catalog;
@@ -48,6 +50,7 @@ pub(crate) fn run(runtime: &Runtime, options: &DemoArguments) -> Result<(), CliE
         let pointless = "the queries of a demo end with it: --detach is for `pivot -c` and `pivot -f`";
         return Err(CliError::Command(pointless.to_owned()));
     }
+    write_logs("warn", LogFormat::Text);
     // A query that cannot compile is refused before the seconds that the start takes.
     let inputs = batch_inputs(options)?;
     for input in inputs.iter().flatten() {

@@ -81,6 +81,16 @@ pub enum CliError {
     /// A message of the frontend cannot be understood.
     #[error("the frontend sent something else than this version understands: {0}")]
     Protocol(#[from] pivot_protocol::ProtocolError),
+    /// A file of settings is wrong.
+    #[error("{}:{line}: {problem}", path.display())]
+    Config {
+        /// Its path.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The mistake in that line.
+        problem: String,
+    },
     /// A file cannot be read.
     #[error("cannot read {path}: {source}")]
     ReadFile {

@@ -3,9 +3,10 @@
 
 use crate::error::CliError;
 use crate::result_frame::ResultFrame;
-use pivot_protocol::wire;
 use pivot_protocol::wire::frontend_client::FrontendClient;
 use pivot_protocol::wire::results_request::Wanted;
+use pivot_protocol::{STOPPING, wire};
+use std::error::Error;
 use std::time::{Duration, Instant};
 use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
@@ -21,10 +22,33 @@ pub(crate) const RETRY_PAUSE: Duration = Duration::from_millis(200);
 pub(crate) enum FrameNews {
     /// The next frame has come.
     Frame(Box<ResultFrame>),
-    /// The frontend does not answer, and is waited for.
-    Away,
+    /// The frontend is not there, and is waited for.
+    Away(AwayReason),
     /// The frontend answers again.
     Back,
+}
+
+/// Why a frontend is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AwayReason {
+    /// The frontend has said that it stops.
+    Stopped,
+    /// The frontend does not answer.
+    Silent,
+}
+
+impl AwayReason {
+    fn of(problem: &Status) -> AwayReason {
+        if problem.metadata().contains_key(STOPPING) { AwayReason::Stopped } else { AwayReason::Silent }
+    }
+
+    /// Returns what to say while the frontend is waited for.
+    pub(crate) fn notice(self) -> &'static str {
+        match self {
+            AwayReason::Stopped => "the frontend was stopped: waiting for it to come back",
+            AwayReason::Silent => "the frontend does not answer: waiting for it",
+        }
+    }
 }
 
 /// A position among the frames of one query.
@@ -89,7 +113,7 @@ impl FrameReader {
                 return Some(Err(refused("read results", &problem)));
             }
             if !std::mem::replace(&mut self.is_away, true) {
-                return Some(Ok(FrameNews::Away));
+                return Some(Ok(FrameNews::Away(AwayReason::of(&problem))));
             }
             tokio::time::sleep(RETRY_PAUSE).await;
         }
@@ -106,7 +130,7 @@ impl FrameReader {
 
         match frames.message().await? {
             Some(frame) => Ok(Some(self.take_in(frame))),
-            // A frontend that is stopped in order ends its streams without an error.
+            // So do proxies, and frontends of earlier versions that are stopped in order.
             None => Err(Status::unavailable("it ended the stream before the last results")),
         }
     }
@@ -129,5 +153,24 @@ pub(crate) fn refused(action: &'static str, status: &Status) -> CliError {
 
 /// Whether a problem may be over when the frontend is started again or the network is back.
 fn may_pass(status: &Status) -> bool {
-    matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled)
+    // A status that the frontend has sent has no source: one that has is of the connection, whatever its code, as when a
+    // frontend that stops resets a stream.
+    let is_of_connection = status.source().is_some();
+    is_of_connection || matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_connection_that_breaks_may_come_back_whatever_the_code() {
+        let refused = Status::internal("the compiler panicked");
+        let mut broken = Status::internal("h2 protocol error: http2 error");
+        broken.set_source(Arc::new(io::Error::from(io::ErrorKind::BrokenPipe)));
+        let stopped = Status::unavailable("the frontend stops");
+        assert_eq!([&refused, &broken, &stopped].map(may_pass), [false, true, true]);
+    }
 }

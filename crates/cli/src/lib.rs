@@ -31,17 +31,19 @@
 //!
 //! **Reading order:** [`arguments`] and `subcommands`; `client` with `client_session`, `result_frame` and `frontend_lists`, which everything is about;
 //! `humanize`, `terminal_text` and `table`, which make text; `input` and `params`, which read text; `format` and
-//! `batch` with `detach`; `live`; `repl`; `server`, `demo` and `fmt`.
+//! `batch` with `detach`; `live`; `repl`; `server` with its settings (`server_settings`, `config_file`) and `logs`, `demo` and `fmt`.
 
 pub mod arguments;
 mod batch;
 mod batch_statement;
 mod client;
 mod client_session;
+mod config_file;
 mod data_directory;
 mod demo;
 mod detach;
 mod diagnostic_text;
+mod duration_text;
 pub mod error;
 mod fmt;
 mod format;
@@ -50,6 +52,7 @@ mod frontend_lists;
 mod humanize;
 mod input;
 mod live;
+mod logs;
 mod outside_notices;
 mod params;
 mod query_owner;
@@ -57,6 +60,7 @@ mod repl;
 mod result_frame;
 mod ruled_out;
 mod server;
+pub mod server_settings;
 mod subcommands;
 mod table;
 mod terminal;

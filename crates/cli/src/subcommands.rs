@@ -7,14 +7,23 @@ use crate::input::InputSource;
 use crate::repl::ReplSession;
 use crate::terminal::is_interactive;
 use crate::{batch, demo, fmt, server};
+use std::time::Duration;
 use tokio::runtime::Runtime;
+
+/// How long what still runs when a server has stopped may take to end.
+const SHUTDOWN: Duration = Duration::from_secs(1);
 
 /// Does what the arguments say. Diagnostics of queries are on standard error before this returns.
 pub fn run(arguments: CliArguments) -> Result<(), CliError> {
     let runtime = Runtime::new()?;
 
     match &arguments.command {
-        Some(PivotSubcommand::Server(options)) => runtime.block_on(server::run(options)),
+        Some(PivotSubcommand::Server(options)) => {
+            let done = runtime.block_on(server::run(options));
+            // A disk that hangs must not keep the process.
+            runtime.shutdown_timeout(SHUTDOWN);
+            done
+        }
         Some(PivotSubcommand::Demo(options)) => demo::run(&runtime, options),
         Some(PivotSubcommand::Fmt(options)) => fmt::run(options),
         Some(PivotSubcommand::Store(options)) => {

@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tonic::{Request, Status};
+use tracing::warn;
 
 /// Files that are left for anything but connections.
 const RESERVED_FILES: usize = 64;
@@ -108,7 +109,7 @@ impl Acceptor {
     fn say(&mut self, what: &str) {
         if self.noticed.is_none_or(|at| at.elapsed() >= NOTICE) {
             self.noticed = Some(Instant::now());
-            eprintln!("pivot: {what}");
+            warn!("{what}");
         }
     }
 }

@@ -44,8 +44,9 @@ impl FrontendState {
         true
     }
 
-    /// Lets leases become older, and uninstalls queries whose clients were not heard of for longer than the grace.
-    pub(crate) fn end_abandoned(&mut self, now: Instant, now_ns: i64) {
+    /// Lets leases become older, and uninstalls queries whose clients were not heard of for longer than the grace. Returns
+    /// their numbers.
+    pub(crate) fn end_abandoned(&mut self, now: Instant, now_ns: i64) -> Vec<u32> {
         self.lease_clock.advance(now);
 
         let clock = self.lease_clock;
@@ -57,9 +58,10 @@ impl FrontendState {
             .active()
             .filter(|query| query.definition.owner.has_lease() && clock.since(query.held) > clock.grace());
         let abandoned: Vec<u32> = abandoned.map(|query| query.definition.id.number).collect();
-        for number in abandoned {
-            self.end(number, QueryEnd::Abandoned, now_ns);
+        for number in &abandoned {
+            self.end(*number, QueryEnd::Abandoned, now_ns);
         }
+        abandoned
     }
 
     /// Returns how long the client of a query was not heard of, or `None` if the query stays without.

@@ -8,11 +8,12 @@ use crate::frame_room::ReservedRoom;
 use crate::kept_frames::{Frame, FrameSelection};
 use crate::shared_state::SharedState;
 use datafusion::error::DataFusionError;
-use pivot_protocol::wire;
+use pivot_protocol::{STOPPING, wire};
 use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tonic::Status;
+use tonic::metadata::MetadataValue;
 
 /// The stream of a query's frames to one client, as a position among the kept frames. Counts as a reader of the query until it is dropped.
 pub(crate) struct FrameStream {
@@ -67,8 +68,8 @@ impl FrameStream {
         })
     }
 
-    /// Waits for the next frame. Returns `None` behind the last frame and when the frontend stops; an
-    /// error is the last thing that the stream gives.
+    /// Waits for the next frame. Returns `None` behind the last frame; an error is the last thing that the stream gives, also
+    /// when the frontend stops.
     pub(crate) async fn next(&mut self) -> Option<Result<wire::Frame, Status>> {
         self.sending = None;
         while !self.ended {
@@ -94,7 +95,10 @@ impl FrameStream {
 
                 FramePollOutcome::NotYet => tokio::select! {
                     changed = self.changed.changed() => changed.ok()?,
-                    _ = self.stopping.wait_for(|stop| *stop) => return None,
+                    _ = self.stopping.wait_for(|stop| *stop) => {
+                        self.ended = true;
+                        return Some(Err(stopping()));
+                    }
                 },
             }
         }
@@ -128,6 +132,13 @@ impl FrameStream {
         };
         Err(Status::internal(format!("frame {sequence} of query {query} cannot be computed: {why}")))
     }
+}
+
+/// Returns the error by which readers know that the frontend has not vanished, and goes on when it is started again.
+fn stopping() -> Status {
+    let mut status = Status::unavailable("the frontend stops");
+    status.metadata_mut().insert(STOPPING, MetadataValue::from_static("1"));
+    status
 }
 
 impl Drop for FrameStream {

@@ -32,6 +32,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 use tonic::service::Routes;
 use tonic::service::interceptor::InterceptedService;
+use tracing::{error, info, warn};
 
 /// How often what was reported is merged and stored, and windows are examined for whether they are due.
 const COMMIT_INTERVAL: Duration = Duration::from_millis(50);
@@ -41,6 +42,9 @@ const KEEPALIVE: Duration = Duration::from_secs(10);
 
 /// How often agents are told that the frontend lives while it cannot store anything.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
+
+/// How long the last commit may take. What it does not store, agents still have.
+const LAST_COMMIT: Duration = Duration::from_secs(3);
 
 /// How long open streams may take to end.
 const STOP: Duration = Duration::from_secs(1);
@@ -63,13 +67,18 @@ impl RunningFrontend {
         self.address
     }
 
-    /// Ends all streams and stops serving, within a second or so.
+    /// Stores what is not stored yet, tells clients that the frontend stops, ends all streams and stops serving, within
+    /// seconds.
     pub async fn stop(mut self) {
         self.committer.abort();
         self.recompiler.abort();
         // What agents have reported until now need not be sent again.
-        if let Err(error) = self.shared.commit().await {
-            eprintln!("the frontend cannot store its state at the end: {error}");
+        match tokio::time::timeout(LAST_COMMIT, self.shared.commit()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => error!("the frontend cannot store its state at the end: {error}"),
+            Err(_) => {
+                error!("the frontend ends without storing its state, which takes longer than {LAST_COMMIT:?}")
+            }
         }
         self.shared.stop();
 
@@ -133,7 +142,7 @@ async fn serve(
         })
         .await;
     if let Err(error) = served {
-        eprintln!("the frontend's server ended: {error}");
+        error!("the frontend's server ended: {error}");
     }
 }
 
@@ -156,9 +165,9 @@ async fn commit_regularly(shared: Arc<SharedState>) {
         if problem != told {
             match &problem {
                 Some(problem) => {
-                    eprintln!("the frontend cannot store its state, and shows nothing new: {problem}")
+                    error!("the frontend cannot store its state, and shows nothing new: {problem}")
                 }
-                None => eprintln!("the frontend stores its state again"),
+                None => info!("the frontend stores its state again"),
             }
             told = problem;
         }
@@ -173,9 +182,7 @@ fn open_state(options: &FrontendOptions) -> Result<SharedState, FrontendError> {
     let opened = Store::open(directory).map_err(|error| FrontendError::Data { reason: error.to_string() })?;
     if let Some(aside) = &opened.set_aside {
         let aside = aside.display();
-        eprintln!(
-            "warning: the stored state could not be read: it is in {aside} now, and the frontend begins anew"
-        );
+        warn!("the stored state could not be read: it is in {aside} now, and the frontend begins anew");
     }
 
     let Some(stored) = opened.state else {
@@ -185,8 +192,13 @@ fn open_state(options: &FrontendOptions) -> Result<SharedState, FrontendError> {
     let compiler: Compiler = Arc::new(pivot_query::compile_with);
     let (state, problems) = FrontendState::restore(options, stored, &compiler, clock.now_ns());
     for problem in problems {
-        eprintln!("warning: {problem}");
+        warn!("{problem}");
     }
+    info!(
+        queries = state.active().count(),
+        agents = state.registry.iter().count(),
+        "the stored state is taken up"
+    );
     Ok(SharedState::new(state, opened.store, clock))
 }
 

@@ -19,6 +19,7 @@ use pivot_query::{CompileOptions, Diagnostics, compile_with};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tracing::info;
 
 /// The most compilations that run at once for clients. Others wait, so that the threads on which frames are
 /// computed are not all taken.
@@ -164,7 +165,9 @@ impl SharedState {
             let compiled = self.compile_against(&snapshot, text, options).await?;
 
             if let Some(installed) = self.install_compiled(name, owner, compiled, &snapshot, attempt)? {
-                return self.store_install(installed).await;
+                let installed = self.store_install(installed).await?;
+                info!(query = installed.number, name, owner = owner.name.as_str(), "a query is installed");
+                return Ok(installed);
             }
             attempt += 1;
         }
@@ -210,6 +213,7 @@ impl SharedState {
         if !self.lock().uninstall(number, self.now_ns()) {
             return Ok(false);
         }
+        info!(query = number, "a query is uninstalled");
         self.commit().await.map(|()| true)
     }
 
@@ -240,14 +244,16 @@ impl SharedState {
     /// After an error nothing is shown or sent, and the next commit writes what this one could not.
     pub(crate) async fn commit(&self) -> Result<(), StoreError> {
         let mut uncommitted = self.uncommitted.lock().await;
-        let changes = {
+        let (abandoned, changes) = {
             let mut state = self.lock();
             let clock = self.clock.record();
             let now_ns = clock.time_ns;
             state.clock = self.store.is_durable().then_some(clock);
-            state.end_abandoned(Instant::now(), now_ns);
-            state.advance(now_ns)
+            (state.end_abandoned(Instant::now(), now_ns), state.advance(now_ns))
         };
+        for query in abandoned {
+            info!(query, "a query is uninstalled, since its client was not heard of");
+        }
         if self.store.is_durable() && !changes.is_empty() {
             uncommitted.push(Arc::new(changes));
         }

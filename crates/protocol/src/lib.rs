@@ -43,3 +43,6 @@ pub const DEFAULT_PORT: u16 = 7468;
 
 /// The largest message that agents, frontends and clients accept, in bytes.
 pub const MAX_MESSAGE_BYTES: usize = 64 << 20;
+
+/// The name of the metadata of an error by which a frontend says that it stops, and does not fail.
+pub const STOPPING: &str = "pivot-stopping";

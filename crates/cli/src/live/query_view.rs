@@ -15,6 +15,7 @@
 
 use super::measure_column::MeasureColumn;
 use super::trend::{MeasureHistory, WINDOWS};
+use crate::frame_reader::AwayReason;
 use crate::frontend_lists::ListedQuery;
 use crate::humanize;
 use crate::humanize::{clock, count, elapsed};
@@ -71,8 +72,8 @@ pub(crate) struct QueryView {
     pub(crate) layout: RowLayout,
     /// How the frontend saw the query last; `None` until it was asked, or once the query is gone.
     pub(crate) status: Option<ListedQuery>,
-    /// Whether the frontend does not answer, so that the results stand still.
-    pub(crate) is_frontend_away: bool,
+    /// Why the frontend is away, so that the results stand still; `None` if it is there.
+    pub(crate) away: Option<AwayReason>,
     /// The column with the bars, known from the first frame on.
     measure: Option<MeasureColumn>,
     /// The newest frame. It has the result since install, if need be from the frame before.
@@ -95,7 +96,7 @@ impl QueryView {
             scope: ShownSpan::SinceInstall,
             layout: RowLayout::Table,
             status: None,
-            is_frontend_away: false,
+            away: None,
             measure: None,
             newest: None,
             window: None,
@@ -169,9 +170,7 @@ impl QueryView {
         lines.push(paint.style(TextRole::Quiet, &cut(&escaped(&one_line), columns)));
 
         let mut remarks: Vec<String> = self.warnings.iter().map(|text| format!("warning: {text}")).collect();
-        if self.is_frontend_away {
-            remarks.push("the frontend does not answer: waiting for it".to_owned());
-        }
+        remarks.extend(self.away.map(|reason| reason.notice().to_owned()));
         let problems = self.status.iter().flat_map(|status| &status.problems).take(MAX_PROBLEMS);
         remarks.extend(problems.map(|problem| format!("problem on {}: {}", problem.agent, problem.message)));
         let missing = self.completeness().map(|found| found.missing()).unwrap_or_default();

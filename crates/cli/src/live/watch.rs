@@ -5,7 +5,7 @@ use super::screen::TerminalScreen;
 use crate::client::FrontendConnection;
 use crate::error::CliError;
 use crate::format::WindowFile;
-use crate::frame_reader::FrameNews;
+use crate::frame_reader::{AwayReason, FrameNews};
 use crate::frontend_lists::ListedQuery;
 use crate::result_frame::ResultFrame;
 use crate::table::StyleMode;
@@ -39,8 +39,8 @@ enum FrontendUpdate {
     Frame(Box<ResultFrame>),
     /// How the query stands; `None` if it is not installed any more.
     Status(Option<Box<ListedQuery>>),
-    /// Whether the frontend is away, and waited for.
-    Away(bool),
+    /// Why the frontend is away and waited for; `None` if it is back.
+    Away(Option<AwayReason>),
     Failed(CliError),
     /// No frame follows.
     StreamEnd,
@@ -125,7 +125,7 @@ fn apply_updates(
                 }
             }
             FrontendUpdate::Status(status) => view.status = status.map(|status| *status),
-            FrontendUpdate::Away(is_away) => view.is_frontend_away = is_away,
+            FrontendUpdate::Away(reason) => view.away = reason,
             FrontendUpdate::Failed(error) => return Err(error),
             FrontendUpdate::StreamEnd => return Ok(ControlFlow::Break(())),
         }
@@ -169,8 +169,8 @@ async fn send_frames(
         // The loop stops at a failure, and so nobody receives what may follow it.
         let update = match news {
             Ok(FrameNews::Frame(frame)) => FrontendUpdate::Frame(frame),
-            Ok(FrameNews::Away) => FrontendUpdate::Away(true),
-            Ok(FrameNews::Back) => FrontendUpdate::Away(false),
+            Ok(FrameNews::Away(reason)) => FrontendUpdate::Away(Some(reason)),
+            Ok(FrameNews::Back) => FrontendUpdate::Away(None),
             Err(error) => FrontendUpdate::Failed(error),
         };
         if sender.send(update).is_err() {
