@@ -35,7 +35,7 @@
 //! * [`partial_evaluation`]: what is left to compute if some of it is known beforehand;
 //! * [`aggregate`], [`sketch`] and [`groups`]: what is computed of many rows, wherever they are;
 //! * [`mod@advice`], [`advice_text`] and [`expr_text`]: the instructions;
-//! * [`codec`]: the byte form of values and groups;
+//! * [`codec`]: the byte form of values and groups; [`columns`]: that of groups in columns;
 //! * [`loss`], [`OutsidePlaces`], [`sampled_groups`], [`QueryCost`], [`WovenTime`], [`QueryStatus`] and
 //!   [`WithheldMessages`]: reports;
 //! * [`exports`] and [`QueryBudget`]: the catalogue of tracepoints, and what a query may take;
@@ -47,6 +47,7 @@ pub mod aggregate;
 mod bucket_edge;
 mod carrier_glob;
 pub mod codec;
+pub mod columns;
 mod duration_text;
 pub mod error;
 pub mod eval;
