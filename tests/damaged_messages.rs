@@ -8,7 +8,7 @@ use pivot_agent::run::sample::SampleDecision;
 use pivot_agent::weave::name_linker::LinkedAdvice;
 use pivot_agent::{QueryReport, QueryState, Tracepoint};
 use pivot_baggage::Baggage;
-use pivot_protocol::{from_wire, to_wire, wire};
+use pivot_protocol::{ProtocolError, from_wire, to_wire, wire};
 use pivot_tests::fuzz::{corpus, damage, each_seed};
 use pivot_tests::random::Random;
 use prost::Message;
@@ -286,6 +286,29 @@ fn consume(mut groups: Groups, others: &[Groups], random: &mut Random) {
     assert_eq!(to_wire::groups(&again).len(), bytes.len(), "{groups:?}");
 }
 
+/// How the groups of a report are encoded.
+#[derive(Clone, Copy)]
+enum Form {
+    Rows,
+    Columns,
+}
+
+impl Form {
+    fn encode(self, groups: &Groups) -> Vec<u8> {
+        match self {
+            Form::Rows => to_wire::groups(groups),
+            Form::Columns => to_wire::group_columns(groups),
+        }
+    }
+
+    fn decode(self, bytes: &[u8]) -> Result<Groups, ProtocolError> {
+        match self {
+            Form::Rows => from_wire::groups(bytes),
+            Form::Columns => from_wire::group_columns(bytes.to_vec()).map(|block| block.to_groups()),
+        }
+    }
+}
+
 #[test]
 fn damaged_reports_are_refused_or_merged() {
     let (mut accepted, mut refused) = (0_u64, 0_u64);
@@ -293,10 +316,11 @@ fn damaged_reports_are_refused_or_merged() {
 
     each_seed(CASES, |random| {
         let whole = table(random);
-        let mut bytes = to_wire::groups(&whole);
-        let donor = to_wire::groups(&table(random));
+        let form = if random.below(2) == 0 { Form::Rows } else { Form::Columns };
+        let mut bytes = form.encode(&whole);
+        let donor = form.encode(&table(random));
         damage(&mut bytes, &donor, random);
-        match from_wire::groups(&bytes) {
+        match form.decode(&bytes) {
             Ok(groups) => {
                 accepted += 1;
                 // What is kept takes no more than what came, and a fixed size for each state at most.

@@ -54,8 +54,8 @@ impl AgentPlan {
     fn part(&self, query: wire::QueryId) -> Vec<u8> {
         let mut groups = Groups::new(1, &[]);
         (0..self.groups).for_each(|group| groups.entry(&[Value::str(format!("group {group}"))]).n = 3);
-        let groups = to_wire::groups(&groups);
-        let part = wire::Part { query: Some(query), groups, emitted: 3 * self.groups, ..Default::default() };
+        let columns = to_wire::group_columns(&groups);
+        let part = wire::Part { query: Some(query), columns, emitted: 3 * self.groups, ..Default::default() };
 
         let mut encoded = vec![PARTS_KEY];
         encoded.extend_from_slice(&part.encode_length_delimited_to_vec());

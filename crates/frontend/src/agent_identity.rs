@@ -16,7 +16,7 @@ pub(crate) struct AgentIdentity {
     pub(crate) wanted_form: WantedForm,
     /// The time after which it unweaves everything without a frontend, in nanoseconds.
     pub(crate) lease_ns: i64,
-    /// What it places windows by.
+    /// The clock by which it places windows.
     pub(crate) clock: PlacingClock,
 }
 

@@ -3,10 +3,12 @@
 //! Decoding happens before the frontend's lock is taken; it is the larger part of what a report costs.
 
 use crate::time_range::TimeRange;
+use pivot_advice::columns::ColumnBlock;
 use pivot_advice::{
     Groups, LossCounts, NamedCarrier, OutsidePlaces, PeerReplies, QueryCost, QueryId, QueryStatus,
-    SampledGroups, WeaveProblem, WithheldMessages, WovenTime,
+    SampledGroups, Value, WeaveProblem, WithheldMessages, WovenTime,
 };
+use std::collections::HashSet;
 
 /// The events of one process in one window.
 #[derive(Debug)]
@@ -52,7 +54,7 @@ pub(crate) struct DecodedQueryReport {
 #[derive(Debug, Default)]
 pub(crate) struct ReportedGroups {
     /// Groups of requests that were all processed.
-    pub(crate) exact: Option<Groups>,
+    pub(crate) exact: Option<ColumnBlock>,
     /// Groups of requests of which only some were processed.
     pub(crate) sampled: SampledGroups,
     /// One group without a key: rows for whose groups there was no room in the process.
@@ -62,8 +64,9 @@ pub(crate) struct ReportedGroups {
 impl ReportedGroups {
     /// Whether there are any groups.
     pub(crate) fn has_any(&self) -> bool {
-        let tables = [&self.exact, &self.sampled.groups, &self.other];
-        tables.into_iter().flatten().any(|groups| !groups.is_empty())
+        let in_rows = [&self.sampled.groups, &self.other];
+        let has_exact = self.exact.as_ref().is_some_and(|block| block.rows > 0);
+        has_exact || in_rows.into_iter().flatten().any(|groups| !groups.is_empty())
     }
 }
 
@@ -100,4 +103,50 @@ pub(crate) struct WovenNotice {
     pub(crate) statuses: Vec<QueryStatus>,
     /// The spans that carry a request there because the frontend has named them.
     pub(crate) carriers: Vec<NamedCarrier>,
+}
+
+impl DecodedQueryReport {
+    /// Returns a part about a query with these groups, of as many rows as they have.
+    #[cfg(test)]
+    pub(crate) fn of(query: QueryId, exact: Option<&Groups>) -> DecodedQueryReport {
+        let block = |groups: &Groups| ColumnBlock::decode(ColumnBlock::encode(groups)).unwrap();
+        DecodedQueryReport {
+            query,
+            emitted: exact.map_or(0, Groups::row_count),
+            loss: LossCounts::default(),
+            outside: OutsidePlaces::default(),
+            cost: QueryCost::default(),
+            cut_ns: 1,
+            woven: None,
+            left: vec![],
+            groups: Some(ReportedGroups { exact: exact.map(block), ..ReportedGroups::default() }),
+        }
+    }
+
+    /// Returns the number of different keys, however many parts of a sample each is in.
+    pub(crate) fn distinct_keys(&self) -> usize {
+        let Some(ReportedGroups { exact, sampled, .. }) = &self.groups else { return 0 };
+        let exact_keys = exact.as_ref().map_or(0, |block| block.rows);
+        let Some(sampled) = &sampled.groups else { return exact_keys };
+
+        let keys = sampled.keys().saturating_sub(1);
+        let exact = exact.as_ref().map(ColumnBlock::to_groups);
+        let exact_has = |key: &[Value]| exact.as_ref().is_some_and(|exact| exact.get(key).is_some());
+        let sampled_keys = sampled.iter().map(|group| &group.key[..keys.min(group.key.len())]);
+        let only_sampled: HashSet<&[Value]> = sampled_keys.filter(|key| !exact_has(key)).collect();
+        exact_keys + only_sampled.len()
+    }
+
+    /// Returns the number of rows for whose groups there was no room in the process.
+    pub(crate) fn rows_in_other(&self) -> u64 {
+        let other = self.groups.as_ref().and_then(|groups| groups.other.as_ref());
+        other.map_or(0, Groups::row_count)
+    }
+
+    /// Whether it tells nothing of the result: no rows, and no loss.
+    pub(crate) fn has_no_rows(&self) -> bool {
+        let Some(ReportedGroups { exact, sampled, .. }) = &self.groups else { return false };
+        let has_rows = exact.as_ref().is_some_and(|block| block.rows > 0) || !sampled.is_empty();
+        !has_rows && self.rows_in_other() == 0 && self.emitted == 0 && self.loss == LossCounts::default()
+    }
 }

@@ -9,8 +9,9 @@ use crate::announced_exports::AnnouncedExports;
 use crate::time_range::TimeRange;
 use crate::unreturned_replies::MAX_TAGS;
 use crate::wanted_advice::{AgentCommand, WantedForm, parts};
+use pivot_advice::columns::ColumnBlock;
 use pivot_advice::{Groups, LossCounts, QueryId, SampledGroups};
-use pivot_protocol::{ProtocolError, from_wire, wire};
+use pivot_protocol::{ProtocolError, from_wire, to_wire, wire};
 use std::sync::Arc;
 
 /// The lease of agents that do not say it.
@@ -64,11 +65,11 @@ fn report_part(part: wire::Part, cut_ns: i64) -> Option<DecodedQueryReport> {
 }
 
 /// Decodes a part whose query is known from elsewhere.
-pub(crate) fn stored_part(part: wire::Part) -> DecodedQueryReport {
+pub(crate) fn stored_part(mut part: wire::Part) -> DecodedQueryReport {
     DecodedQueryReport {
         query: QueryId::new(0, 0),
         emitted: part.emitted,
-        groups: reported_groups(&part).ok(),
+        groups: reported_groups(&mut part).ok(),
         loss: LossCounts { undecided: part.undecided, ..from_wire::loss(part.loss) },
         outside: from_wire::outside_places(part.outside),
         cost: from_wire::cost(part.cost),
@@ -78,10 +79,20 @@ pub(crate) fn stored_part(part: wire::Part) -> DecodedQueryReport {
     }
 }
 
-fn reported_groups(part: &wire::Part) -> Result<ReportedGroups, ProtocolError> {
+fn reported_groups(part: &mut wire::Part) -> Result<ReportedGroups, ProtocolError> {
     let sampled =
         SampledGroups { groups: groups(&part.sampled)?, weights: part.weights, squares: part.squares };
-    Ok(ReportedGroups { exact: groups(&part.groups)?, sampled, other: groups(&part.other)? })
+    Ok(ReportedGroups { exact: exact_groups(part)?, sampled, other: groups(&part.other)? })
+}
+
+/// Decodes the groups of requests that were all processed: in columns, or in rows as agents report them that do not know
+/// columns.
+fn exact_groups(part: &mut wire::Part) -> Result<Option<ColumnBlock>, ProtocolError> {
+    let columns = match groups(&part.groups)? {
+        Some(rows) => to_wire::group_columns(&rows),
+        None => std::mem::take(&mut part.columns),
+    };
+    if columns.is_empty() { Ok(None) } else { from_wire::group_columns(columns).map(Some) }
 }
 
 /// Decodes a table of groups; no bytes mean that there is none.

@@ -1,7 +1,7 @@
 //! The costs of one query: in all processes together, and in each since it was installed and of late.
 
+use crate::agent_report::DecodedQueryReport;
 use crate::time_range::TimeRange;
-use crate::window_groups::WindowGroups;
 use pivot_advice::{LossCounts, QueryCost, WovenTime};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -57,15 +57,9 @@ pub(crate) struct RecentCost {
 
 impl CostLedger {
     /// Adds what a report of a process says of the query, which is about this time by the clock of the process.
-    pub(crate) fn charge(
-        &mut self,
-        incarnation: u64,
-        cost: QueryCost,
-        groups: &WindowGroups,
-        time: TimeRange,
-    ) {
-        self.total.merge(&cost);
-        self.agents.entry(incarnation).or_default().charge(cost, groups, time);
+    pub(crate) fn charge(&mut self, incarnation: u64, part: &DecodedQueryReport, time: TimeRange) {
+        self.total.merge(&part.cost);
+        self.agents.entry(incarnation).or_default().charge(part, time);
     }
 
     /// Returns the costs in one process, or `None` if it has reported nothing of the query.
@@ -82,15 +76,15 @@ impl CostLedger {
 }
 
 impl AgentCost {
-    fn charge(&mut self, cost: QueryCost, groups: &WindowGroups, time: TimeRange) {
-        self.total.merge(&cost);
-        self.loss.merge(&groups.loss);
-        if groups.emitted > 0 {
-            self.groups = groups.distinct_keys() as u64;
+    fn charge(&mut self, part: &DecodedQueryReport, time: TimeRange) {
+        self.total.merge(&part.cost);
+        self.loss.merge(&part.loss);
+        if part.emitted > 0 {
+            self.groups = part.distinct_keys() as u64;
         }
-        self.other = self.other.saturating_add(groups.rows_in_other());
+        self.other = self.other.saturating_add(part.rows_in_other());
 
-        self.recent.push_back(ReportedCost { time, cost });
+        self.recent.push_back(ReportedCost { time, cost: part.cost });
         while self.recent.front().is_some_and(|oldest| !oldest.is_recent(time.end_ns)) {
             self.recent.pop_front();
         }
@@ -118,7 +112,7 @@ impl AgentCost {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pivot_advice::Groups;
+    use pivot_advice::QueryId;
 
     const SECOND: i64 = 1_000_000_000;
 
@@ -128,7 +122,8 @@ mod tests {
 
     fn charge(account: &mut AgentCost, time: TimeRange) {
         let cost = QueryCost { events: 5, busy_ns: 100, longest_ns: 0, packed: 1, packed_bytes: 20 };
-        account.charge(cost, &WindowGroups::new(&Groups::new(0, &[])), time);
+        let part = DecodedQueryReport { cost, ..DecodedQueryReport::of(QueryId::new(1, 1), None) };
+        account.charge(&part, time);
     }
 
     /// Returns how many events there were of late, and in how many milliseconds, of a query that is woven since then.

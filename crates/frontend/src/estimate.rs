@@ -74,7 +74,8 @@ pub(crate) fn estimated_groups(
     let mut merged = Groups::new(keys, groups.groups.aggregates());
     let mut samples: HashMap<&[Value], GroupSamples<'_>> = HashMap::new();
 
-    for group in &groups.groups {
+    let exact = groups.groups.to_groups();
+    for group in &exact {
         let key = key_without_stratum(group, keys);
         merged.entry(key).merge(group.n, &group.states);
         samples.entry(key).or_default().chosen.push(group);
@@ -313,6 +314,7 @@ fn scale(value: &Value, fraction: f64) -> Value {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use pivot_merge::MergedGroups;
     use pivot_query::{Catalog, compile};
 
     fn output(tail: &str) -> OutputPlan {
@@ -333,7 +335,8 @@ mod tests {
     fn sampled(seed: u64, many: u64, fraction: f64, weight: impl Fn(u64) -> u64) -> FinishedGroup {
         let tail = if fraction < 1.0 { format!("SAMPLE {fraction}") } else { String::new() };
         let output = output(&tail);
-        let mut window = WindowGroups::new(&output.table());
+        let mut exact = output.table();
+        let mut window = WindowGroups::from(&exact);
         for request in seed * many..(seed + 1) * many {
             let weight = weight(request);
             if !is_in(hash(request, 0), fraction) || !is_in(hash(request, 2), 1.0 / weight as f64) {
@@ -342,7 +345,7 @@ mod tests {
             let mut key = vec![Value::str("a")];
             key.extend((fraction < 1.0).then(|| Value::U64(hash(request, 1) % 16)));
             let group = if weight == 1 {
-                window.groups.entry(&key)
+                exact.entry(&key)
             } else {
                 key.push(Value::U64(hash(request, 3) % 16));
                 window.sampled.count(1, weight);
@@ -352,6 +355,7 @@ mod tests {
             group.n += weight;
             group.states[0].update(&Value::I64(3), weight, &mut EvalErrors::default());
         }
+        window.groups = MergedGroups::from(&exact);
 
         assert!(is_sampled(&window, &output));
 
@@ -400,8 +404,9 @@ mod tests {
     #[test]
     fn an_exact_group_beside_an_estimated_one_has_no_error() {
         let output = output("");
-        let mut window = WindowGroups::new(&output.table());
-        window.groups.entry(&[Value::str("exact")]).n = 7;
+        let mut exact = output.table();
+        exact.entry(&[Value::str("exact")]).n = 7;
+        let mut window = WindowGroups::from(&exact);
         let mut weighted = Groups::new(2, output.table().aggregates());
         weighted.entry(&[Value::str("estimated"), Value::U64(3)]).n = 8;
         window.sampled.groups = Some(weighted);
@@ -444,10 +449,10 @@ mod tests {
         let text =
             format!("FROM t IN T SELECT TOPK(t.x, 2), LHIST(t.x, 0, 4, 2), HIST(t.x), P50(t.x) {tail}");
         let output = compile(&text, &Catalog::default()).unwrap_or_else(|wrong| panic!("{wrong}")).output;
-        let mut window = WindowGroups::new(&output.table());
+        let mut table = output.table();
         for x in 1..=4 {
             let key: Vec<Value> = output.is_scaled().then_some(Value::U64(x % 2)).into_iter().collect();
-            let group = window.groups.entry(&key);
+            let group = table.entry(&key);
             group.n += x;
             for (state, aggregate) in group.states.iter_mut().zip(&output.states) {
                 // What LHIST counts are the numbers of its buckets.
@@ -455,6 +460,7 @@ mod tests {
                 state.update(&Value::U64(value), x, &mut EvalErrors::default());
             }
         }
+        let window = WindowGroups::from(&table);
         let found = if is_sampled(&window, &output) {
             estimated_groups(&window, &output, 1.0, &mut EvalErrors::default()).swap_remove(0).values
         } else {

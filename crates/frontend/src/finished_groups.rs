@@ -58,7 +58,8 @@ pub(crate) fn sketch_errors(groups: &WindowGroups, output: &OutputPlan) -> Vec<f
     let first_aggregate = output.keys.len() + 1;
     let mut largest = vec![0.0; first_aggregate + output.finished.len() + 1];
 
-    for group in groups.groups.iter().chain(groups.sampled.groups.iter().flatten()) {
+    let sampled = groups.sampled.groups.iter().flatten().cloned();
+    for group in groups.groups.iter().chain(sampled) {
         for (value, error) in output.finished.iter().zip(&mut largest[first_aggregate..]) {
             let state = group.states.get(usize::from(value.finished.state));
             *error = f64::max(*error, state.map_or(0.0, |state| state.relative_error()));

@@ -160,8 +160,7 @@ mod tests {
     use crate::state::FrontendState;
     use crate::store::Store;
     use crate::time_range::TimeRange;
-    use crate::window_groups::WindowGroups;
-    use pivot_advice::{LossCounts, QueryCost, Value};
+    use pivot_advice::{Groups, Value};
     use pivot_query::{Catalog, CompileOptions};
 
     fn install(shared: &SharedState, text: &str) -> u32 {
@@ -177,21 +176,11 @@ mod tests {
         let mut state = shared.lock();
         let found = state.query_mut(query).unwrap();
 
-        let mut groups = WindowGroups::new(&found.cumulative().groups);
-        groups.groups.entry(&[Value::U64(1)]).n = 1;
+        let mut groups = Groups::new(1, &[]);
+        groups.entry(&[Value::U64(1)]).n = 1;
         let window = TimeRange { start_ns: 0, end_ns: 1_000_000_000 };
-        let part = DecodedQueryReport {
-            query: found.definition.id,
-            emitted: 1,
-            loss: LossCounts::default(),
-            outside: Default::default(),
-            cut_ns: 1,
-            cost: QueryCost::default(),
-            left: vec![],
-            woven: None,
-            groups: None,
-        };
-        found.merge_report(1, window, groups, &part);
+        let mut part = DecodedQueryReport::of(found.definition.id, Some(&groups));
+        found.merge_report(1, window, &mut part);
         state.tick(i64::MAX);
     }
 

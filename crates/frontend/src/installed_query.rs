@@ -21,6 +21,7 @@ use crate::unreturned_replies::{BareReplies, UnreturnedReplies};
 use crate::window::{ClosedWindow, WindowCloseRules};
 use crate::window_groups::WindowGroups;
 use crate::windows::{QueryWindows, UnreportedWindows};
+use pivot_merge::MergedGroups;
 use pivot_protocol::{from_wire, to_wire};
 use pivot_query::QueryProgram;
 use std::sync::Arc;
@@ -58,7 +59,7 @@ impl InstalledQuery {
     /// Makes a query that nothing has been reported for, to be woven with a generation.
     pub(crate) fn new(name: String, compiled: CompiledQuery, generation: u64, now_ns: i64) -> InstalledQuery {
         let CompiledQuery { id, program, options, advice, exports_version, measured, .. } = compiled;
-        let shape = program.output.table();
+        let shape = MergedGroups::from(&program.output.table());
         let unreported = unreported_windows(&program, now_ns);
         let definition = QueryDefinition {
             id,
@@ -95,7 +96,7 @@ impl InstalledQuery {
     /// counted as dropped if it does not fit it, after a change of the compiler.
     pub(crate) fn restore(compiled: CompiledQuery, stored: &StoredQuery) -> InstalledQuery {
         let QueryRecord { installed_ns, generation, advice_generation, removed, .. } = stored.record;
-        let shape = compiled.program.output.table();
+        let shape = MergedGroups::from(&compiled.program.output.table());
         let unreported = unreported_windows(&compiled.program, installed_ns);
         let mut query = InstalledQuery::new(stored.record.name.clone(), compiled, generation, installed_ns);
 
@@ -226,14 +227,13 @@ impl InstalledQuery {
         &mut self,
         incarnation: u64,
         window: TimeRange,
-        mut groups: WindowGroups,
-        part: &DecodedQueryReport,
+        part: &mut DecodedQueryReport,
     ) {
         if self.unreturned.any() {
-            groups.loss.settle_undecided();
+            part.loss.settle_undecided();
         }
         let time = TimeRange { start_ns: window.start_ns, end_ns: part.cut_ns };
-        self.costs.charge(incarnation, part.cost, &groups, time);
+        self.costs.charge(incarnation, part, time);
         if self.finished_ns.is_some() {
             return;
         }
@@ -241,10 +241,9 @@ impl InstalledQuery {
         // Agents report for the greatest common divisor of all queries' windows.
         let window = window.aligned_to(self.every_ns());
         self.windows.covered.note(incarnation, part.woven, window);
-        if groups.is_empty() {
-            return;
+        if !part.has_no_rows() {
+            self.windows.stage(window).add_report(part);
         }
-        self.windows.stage(window, groups);
     }
 
     /// Counts the rows of its part of a report as lost, which is about a time that cannot be. They belong to no window, so
@@ -254,7 +253,7 @@ impl InstalledQuery {
         lost.add_refused(part);
         let rows = lost.loss.dropped;
         if self.finished_ns.is_none() && !lost.is_empty() {
-            self.windows.stage_outside_windows(lost);
+            self.windows.stage_outside_windows(&lost);
         }
         rows
     }
@@ -304,10 +303,8 @@ impl InstalledQuery {
         }
 
         self.windows.settle_undecided(|| self.frames.drop_cumulative());
-        let mut lost = WindowGroups::new(&self.windows.cumulative().groups);
-        lost.loss.unreturned = calls;
-        let window = window.aligned_to(self.every_ns());
-        self.windows.stage(window, lost);
+        let staged = self.windows.stage(window.aligned_to(self.every_ns()));
+        staged.loss.unreturned = staged.loss.unreturned.saturating_add(calls);
     }
 
     /// Merges what was staged, makes the frames that are due, of the windows that close now and the last one, and adds all

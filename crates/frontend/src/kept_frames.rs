@@ -325,8 +325,7 @@ mod tests {
     fn part(groups: u64) -> Arc<ResultOnDemand> {
         let mut table = Groups::new(1, &[]);
         (0..groups).for_each(|group| table.entry(&[Value::U64(group)]).n = 1);
-        let mut window = WindowGroups::new(&table);
-        window.groups = table;
+        let window = WindowGroups::from(&table);
         let time = RangeCoverage::default();
         let scope = ResultScope { time, heard: AllAgentsReported::All, incomplete_windows: 0 };
         ResultOnDemand::new(Arc::new(window), scope)

@@ -143,9 +143,11 @@ impl Case {
         self.truth += n;
         self.sequence += 1;
         let id = self.state.query(self.query).unwrap().definition.id;
-        let groups = to_wire::groups(&groups);
-        let part =
-            wire::Part { query: Some(to_wire::query_id(id)), groups, emitted: n, ..Default::default() };
+        let mut part = wire::Part { query: Some(to_wire::query_id(id)), emitted: n, ..wire::Part::default() };
+        match self.below(2) {
+            0 => part.groups = to_wire::groups(&groups),
+            _ => part.columns = to_wire::group_columns(&groups),
+        }
         let report = wire::Report {
             sequence: self.sequence,
             window_start_ns: start_ns,

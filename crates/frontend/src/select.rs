@@ -205,7 +205,7 @@ fn finish(
     let mut finished: Vec<FinishedGroup> = if is_sampled(groups, output) {
         estimated_groups(groups, output, seconds, errors)
     } else {
-        groups.groups.iter().map(|group| FinishedGroup::exact(group, output, seconds, errors)).collect()
+        groups.groups.iter().map(|group| FinishedGroup::exact(&group, output, seconds, errors)).collect()
     };
 
     // Of agents that took part one knows that nothing happened; without any one knows nothing.
@@ -327,8 +327,7 @@ mod tests {
             state.update(summed, 1, &mut EvalErrors::default());
             groups.entry(std::slice::from_ref(key)).merge(*n, &[state]);
         }
-        let mut window = WindowGroups::new(&groups);
-        window.groups = groups;
+        let window = WindowGroups::from(&groups);
         let found = SelectEngine::new().select(&window, &output, 1.0).await.unwrap().rows;
         let found: Vec<Vec<Value>> = found.into_iter().map(|row| row.values).collect();
         let expected: Vec<Vec<Value>> = expected.iter().map(|value| vec![value.clone()]).collect();
@@ -386,8 +385,7 @@ mod tests {
         let output = compile(text, &Catalog::default()).unwrap_or_else(|wrong| panic!("{wrong}")).output;
         let mut table = output.table();
         [("a", 1), ("b", 2)].iter().for_each(|(s, n)| table.entry(&[Value::str(s)]).merge(*n, &[]));
-        let mut window = WindowGroups::new(&table);
-        window.groups = table;
+        let window = WindowGroups::from(&table);
         assert_eq!(SelectEngine::new().select(&window, &output, 2.0).await.unwrap().loss.errors, 1);
     }
 
@@ -424,8 +422,7 @@ mod tests {
             state.update(&Value::I64(*x), *n, &mut EvalErrors::default());
             table.entry(&[Value::str(s)]).merge(*n, &[state]);
         }
-        let mut window = WindowGroups::new(&table);
-        window.groups = table;
+        let window = WindowGroups::from(&table);
         let rows = SelectEngine::new().select(&window, &output, 2.0).await.unwrap().rows;
         let shown = |row: ResultRow| row.values.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
         rows.into_iter().map(shown).collect()
@@ -451,9 +448,10 @@ mod tests {
         ] {
             let text = format!("{sorted}{tail}");
             let output = compile(&text, &Catalog::default()).unwrap_or_else(|wrong| panic!("{wrong}")).output;
-            let mut window = WindowGroups::new(&output.table());
+            let mut table = output.table();
             let keys = [Value::F64(1.0), Value::Null, Value::F64(f64::NAN), Value::F64(f64::INFINITY)];
-            keys.into_iter().for_each(|key| window.groups.entry(&[key]).n = 1);
+            keys.into_iter().for_each(|key| table.entry(&[key]).n = 1);
+            let window = WindowGroups::from(&table);
 
             let rows = SelectEngine::new().select(&window, &output, 1.0).await.unwrap().rows;
             let found: Vec<String> = rows.iter().map(|row| row.values[0].to_string()).collect();
@@ -467,8 +465,7 @@ mod tests {
         let output = compile(text, &Catalog::default()).unwrap_or_else(|wrong| panic!("{wrong}")).output;
         let mut table = output.table();
         ["a", "b", "cc"].iter().for_each(|s| table.entry(&[Value::str(s)]).merge(4, &[]));
-        let mut window = WindowGroups::new(&table);
-        window.groups = table;
+        let window = WindowGroups::from(&table);
         let rows = SelectEngine::new().select(&window, &output, 2.0).await.unwrap().rows;
         let values: Vec<Vec<Value>> = rows.into_iter().map(|row| row.values).collect();
         let row = |length| vec![Value::I64(length), Value::U64(4), Value::F64(2.0)];
@@ -488,9 +485,9 @@ mod tests {
     async fn a_failure_of_datafusion_is_an_error_and_not_an_empty_result() {
         let text = "FROM t IN T GROUP BY t.s SELECT t.s ORDER BY COUNT";
         let output = compile(text, &Catalog::default()).unwrap_or_else(|wrong| panic!("{wrong}")).output;
-        let mut groups = WindowGroups::new(&output.table());
-        groups.groups.entry(&[Value::str("a")]).n = 1;
-        let failed = SelectEngine::without_memory().select(&groups, &output, 1.0).await;
+        let mut table = output.table();
+        table.entry(&[Value::str("a")]).n = 1;
+        let failed = SelectEngine::without_memory().select(&WindowGroups::from(&table), &output, 1.0).await;
         assert!(failed.unwrap_err().to_string().contains("Resources exhausted"));
     }
 }

@@ -370,13 +370,13 @@ mod tests {
     use super::*;
     use crate::agent_identity::AgentIdentity;
     use crate::agent_registry::AgentConnectionId;
-    use crate::agent_report::{AgentReport, DecodedQueryReport, ReportedGroups, WovenNotice};
+    use crate::agent_report::{AgentReport, DecodedQueryReport, WovenNotice};
     use crate::agent_session::SequenceCheck;
     use crate::frame_stream::FrameStream;
     use crate::kept_frames::FrameSelection;
     use crate::options::FrontendOptions;
     use crate::time_range::TimeRange;
-    use pivot_advice::{Exports, FieldDescriptor, LossCounts, QueryCost, Type, Value};
+    use pivot_advice::{Exports, FieldDescriptor, Type, Value};
     use pivot_query::Catalog;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc;
@@ -434,19 +434,9 @@ mod tests {
         let woven = WovenNotice { generation, ..Default::default() };
         shared.lock().note_woven(connection, woven, 2);
 
-        let mut groups = shared.lock().query(query).unwrap().cumulative().groups.empty_like();
+        let mut groups = shared.lock().query(query).unwrap().cumulative().groups.to_groups();
         groups.entry(&[Value::str("a")]).n = 1;
-        let part = DecodedQueryReport {
-            query: id,
-            emitted: 1,
-            loss: LossCounts::default(),
-            outside: Default::default(),
-            cut_ns: 1,
-            left: vec![],
-            cost: QueryCost::default(),
-            woven: None,
-            groups: Some(ReportedGroups { exact: Some(groups), ..Default::default() }),
-        };
+        let part = DecodedQueryReport::of(id, Some(&groups));
         let window = TimeRange { start_ns: SECOND, end_ns: 2 * SECOND };
         let watermark_ns = window.end_ns;
         let report = AgentReport {

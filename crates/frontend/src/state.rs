@@ -35,7 +35,6 @@ use crate::time_range::TimeRange;
 use crate::unreturned_replies::BareReplies;
 use crate::wanted_advice::{WantedNews, WantedUpdate};
 use crate::wanted_set::{WantedQuery, WantedSet};
-use crate::window_groups::WindowGroups;
 use pivot_advice::{CarrierGlob, QueryState};
 use pivot_query::Diagnostics;
 use std::collections::{BTreeMap, BTreeSet};
@@ -260,7 +259,7 @@ impl FrontendState {
         for mut part in report.parts {
             match self.correct_part(bounds, report.window, &mut part) {
                 Some(rows) => misplaced = misplaced.saturating_add(rows),
-                None => self.merge_part(incarnation, report.window, &part),
+                None => self.merge_part(incarnation, report.window, &mut part),
             }
         }
 
@@ -269,12 +268,11 @@ impl FrontendState {
     }
 
     /// Merges one query's part of a report, and charges the query with what it cost.
-    fn merge_part(&mut self, incarnation: u64, window: TimeRange, part: &DecodedQueryReport) {
+    fn merge_part(&mut self, incarnation: u64, window: TimeRange, part: &mut DecodedQueryReport) {
         // Agents may still report queries that are gone, or those of another frontend.
         let Some(query) = self.queries.of_id_mut(part.query) else { return };
 
-        let groups = WindowGroups::from_report(&query.cumulative().groups, part);
-        query.merge_report(incarnation, window, groups, part);
+        query.merge_report(incarnation, window, part);
         query.match_left(&part.left, &self.bare_replies, window);
     }
 

@@ -173,6 +173,7 @@ impl WantedSet {
             window_ns: self.window_ns(),
             carriers: self.encoded_carriers(),
             digest: self.queries.values().fold(0, |sum, query| sum.wrapping_add(query.digest)),
+            takes_columns: true,
         }
     }
 

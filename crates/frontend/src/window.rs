@@ -6,7 +6,7 @@ use crate::covered_time::RangeCoverage;
 use crate::store::{StoredWindow, WindowRecord};
 use crate::time_range::TimeRange;
 use crate::window_groups::WindowGroups;
-use pivot_advice::Groups;
+use pivot_merge::MergedGroups;
 use std::sync::Arc;
 
 /// The most groups that are stored of a window apart, beyond twice as many as it has.
@@ -97,7 +97,7 @@ impl Window {
     }
 
     /// Makes a window as it was stored.
-    pub(crate) fn restore(stored: &StoredWindow, shape: &Groups) -> Window {
+    pub(crate) fn restore(stored: &StoredWindow, shape: &MergedGroups) -> Window {
         let WindowRecord { end_ns, closed_batch, revision, sequence, is_incomplete, .. } = stored.record;
         let WindowRecord { reporting, expected, missed_agents, .. } = stored.record;
         Window {
@@ -139,14 +139,6 @@ impl Window {
         let is_complete = !coverage.is_waiting() && now_ns >= self.end_ns;
         let has_waited = now_ns >= self.end_ns.saturating_add(rules.grace_ns);
         is_complete || has_waited || rules.close_all
-    }
-}
-
-/// Adds groups to those that are staged.
-pub(crate) fn add_to(staged: &mut Option<WindowGroups>, groups: WindowGroups) {
-    match staged {
-        Some(staged) => staged.merge(&groups),
-        None => *staged = Some(groups),
     }
 }
 

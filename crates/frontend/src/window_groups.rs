@@ -14,8 +14,8 @@
 //! A row is never lost by that, but every group may then lack some of its rows.
 
 use crate::agent_report::{DecodedQueryReport, ReportedGroups};
-use pivot_advice::{GroupLimit, Groups, LossCounts, OutsidePlaces, SampledGroups, Value};
-use std::collections::HashSet;
+use pivot_advice::{GroupLimit, Groups, LossCounts, OutsidePlaces, SampledGroups};
+use pivot_merge::MergedGroups;
 
 /// The most groups of requests that were all processed.
 pub(crate) const MAX_GROUPS: usize = 100_000;
@@ -27,7 +27,7 @@ const MAX_SAMPLED: usize = 4 * MAX_GROUPS;
 #[derive(Debug, Clone)]
 pub(crate) struct WindowGroups {
     /// Groups of requests that were all processed.
-    pub(crate) groups: Groups,
+    pub(crate) groups: MergedGroups,
     /// Rows emitted, lost ones included.
     pub(crate) emitted: u64,
     /// Rows and events that are missing, by kind.
@@ -45,7 +45,7 @@ pub(crate) struct WindowGroups {
 
 impl WindowGroups {
     /// Makes an empty table for groups of the given shape.
-    pub(crate) fn new(shape: &Groups) -> WindowGroups {
+    pub(crate) fn new(shape: &MergedGroups) -> WindowGroups {
         WindowGroups {
             groups: shape.empty_like(),
             emitted: 0,
@@ -57,23 +57,22 @@ impl WindowGroups {
         }
     }
 
-    /// Makes a table of one agent's part of a report, for groups of the given shape. Rows that could not
-    /// be decoded, and those of another shape, count as dropped.
-    pub(crate) fn from_report(shape: &Groups, part: &DecodedQueryReport) -> WindowGroups {
-        let mut merged = WindowGroups::new(shape);
-        merged.is_answered = true;
-        merged.emitted = part.emitted;
-        merged.loss = part.loss;
-        merged.outside.merge(&part.outside);
+    /// Adds one agent's part of a report. Rows that could not be decoded, and those of another shape, count as dropped.
+    pub(crate) fn add_report(&mut self, part: &DecodedQueryReport) {
+        self.is_answered = true;
+        self.emitted = self.emitted.saturating_add(part.emitted);
+        self.loss.merge(&part.loss);
+        self.outside.merge(&part.outside);
 
-        match &part.groups {
-            Some(ReportedGroups { exact, sampled, other }) => {
-                merged.merge_groups(exact.as_ref(), sampled, other.as_ref());
-            }
+        let Some(ReportedGroups { exact, sampled, other }) = &part.groups else {
             // That something was lost must show even if the agent claims that there was nothing.
-            None => merged.count_dropped(part.emitted.max(1)),
+            return self.count_dropped(part.emitted.max(1));
+        };
+        if let Some(exact) = exact {
+            let dropped = self.groups.merge(exact, MAX_GROUPS, &mut self.other);
+            self.count_dropped(dropped);
         }
-        merged
+        self.merge_rest(sampled, other.as_ref());
     }
 
     /// Counts the rows of one agent's part of a report as dropped.
@@ -94,17 +93,17 @@ impl WindowGroups {
         self.emitted = self.emitted.saturating_add(more.emitted);
         self.loss.merge(&more.loss);
         self.outside.merge(&more.outside);
-        self.merge_groups(Some(&more.groups), &more.sampled, Some(&more.other));
+
+        let dropped = self.groups.merge_table(&more.groups, MAX_GROUPS, &mut self.other);
+        self.count_dropped(dropped);
+        self.merge_rest(&more.sampled, Some(&more.other));
     }
 
-    /// Adds groups of each of the three kinds; rows of groups of another shape count as dropped.
-    fn merge_groups(&mut self, exact: Option<&Groups>, sampled: &SampledGroups, other: Option<&Groups>) {
+    /// Adds groups of a sample, and rows without a group of their own; rows of another shape count as dropped.
+    fn merge_rest(&mut self, sampled: &SampledGroups, other: Option<&Groups>) {
         let mut dropped = 0;
         if let Some(other) = other {
             dropped += merge_all(&mut self.other, other);
-        }
-        if let Some(exact) = exact {
-            dropped += merge_bounded(&mut self.groups, MAX_GROUPS, exact, &mut self.other);
         }
         if let Some(more) = &sampled.groups {
             // A sample has one more key than the exact groups: the part of the requests.
@@ -126,14 +125,6 @@ impl WindowGroups {
     /// Returns the number of rows for whose groups there was no room.
     pub(crate) fn rows_in_other(&self) -> u64 {
         self.other.row_count()
-    }
-
-    /// Returns the number of different keys, however many parts of a sample each is in.
-    pub(crate) fn distinct_keys(&self) -> usize {
-        let keys = self.groups.keys();
-        let sampled = self.sampled.groups.iter().flatten().map(|group| &group.key[..keys]);
-        let only_sampled: HashSet<&[Value]> = sampled.filter(|key| self.groups.get(key).is_none()).collect();
-        self.groups.len() + only_sampled.len()
     }
 
     /// Returns about how much memory the table takes, in groups.
@@ -167,4 +158,12 @@ fn merge_all(table: &mut Groups, more: &Groups) -> u64 {
 /// Returns how many rows are lost because they are of another shape.
 fn merge_bounded(table: &mut Groups, limit: usize, more: &Groups, rest: &mut Groups) -> u64 {
     table.absorb(more, GroupLimit { groups: limit, new_bytes: usize::MAX }, rest).dropped
+}
+
+#[cfg(test)]
+impl From<&Groups> for WindowGroups {
+    fn from(groups: &Groups) -> WindowGroups {
+        let groups = MergedGroups::from(groups);
+        WindowGroups { groups: groups.clone(), ..WindowGroups::new(&groups) }
+    }
 }

@@ -35,9 +35,9 @@ use crate::store::{
     WindowRecord,
 };
 use crate::time_range::TimeRange;
-use crate::window::{ClosedWindow, MergedRows, Window, WindowCloseRules, add_to};
+use crate::window::{ClosedWindow, MergedRows, Window, WindowCloseRules};
 use crate::window_groups::WindowGroups;
-use pivot_advice::Groups;
+use pivot_merge::MergedGroups;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -95,7 +95,7 @@ pub(crate) struct QueryWindows {
 
 impl QueryWindows {
     /// Makes the windows of a query whose groups have the given shape.
-    pub(crate) fn new(shape: &Groups, unreported: Option<UnreportedWindows>) -> QueryWindows {
+    pub(crate) fn new(shape: &MergedGroups, unreported: Option<UnreportedWindows>) -> QueryWindows {
         QueryWindows {
             windows: BTreeMap::new(),
             staged_for_forgotten: None,
@@ -153,25 +153,28 @@ impl QueryWindows {
         staged.chain(&self.staged_for_forgotten).map(WindowGroups::size_in_groups).sum()
     }
 
-    /// Takes what an agent reports for a time range, which lies between multiples of the query's window length, until
-    /// [`QueryWindows::merge_staged`] is called.
-    pub(crate) fn stage(&mut self, time_range: TimeRange, groups: WindowGroups) {
+    /// Returns where to add what an agent reports for a time range, which lies between multiples of the query's window
+    /// length. It stays there until [`QueryWindows::merge_staged`] is called.
+    pub(crate) fn stage(&mut self, time_range: TimeRange) -> &mut WindowGroups {
         self.first_start_ns = self.first_start_ns.min(time_range.start_ns);
+        let nothing = || WindowGroups::new(&self.cumulative.groups);
 
         // The rows of a forgotten window are no longer known, so no revision of it could be right.
         if time_range.start_ns <= self.forgotten_ns {
-            add_to(&mut self.staged_for_forgotten, groups);
-            return;
+            return self.staged_for_forgotten.get_or_insert_with(nothing);
         }
-
-        let window = self.window(time_range);
+        let window = self
+            .windows
+            .entry(time_range.start_ns)
+            .or_insert_with(|| Window::new(time_range.end_ns, Arc::new(nothing())));
         window.end_ns = window.end_ns.max(time_range.end_ns);
-        add_to(&mut window.staged, groups);
+        window.staged.get_or_insert_with(nothing)
     }
 
     /// Takes what belongs to the result since install and to no window, until [`QueryWindows::merge_staged`] is called.
-    pub(crate) fn stage_outside_windows(&mut self, groups: WindowGroups) {
-        add_to(&mut self.staged_for_forgotten, groups);
+    pub(crate) fn stage_outside_windows(&mut self, groups: &WindowGroups) {
+        let nothing = || WindowGroups::new(&self.cumulative.groups);
+        self.staged_for_forgotten.get_or_insert_with(nothing).merge(groups);
     }
 
     /// Merges all that was staged, and returns it.
@@ -360,7 +363,7 @@ impl QueryWindows {
 
     /// Makes the windows as they were stored, with groups of the given shape.
     pub(crate) fn restore(
-        shape: &Groups,
+        shape: &MergedGroups,
         unreported: Option<UnreportedWindows>,
         stored: &StoredQuery,
     ) -> QueryWindows {

@@ -9,7 +9,7 @@ const FIRST_SLOTS: usize = 64;
 /// From the hashes of keys to the numbers of their groups. The keys are with the caller.
 #[derive(Debug, Clone)]
 pub(crate) struct GroupIndex {
-    /// As many as a power of two.
+    /// A power of two of them.
     slots: Vec<u64>,
 }
 
@@ -24,6 +24,7 @@ impl GroupIndex {
     pub(crate) fn find(&self, hash: u64, is_equal: impl Fn(usize) -> bool) -> Option<usize> {
         let mask = self.slots.len().wrapping_sub(1);
         let mut place = hash as usize;
+
         loop {
             let slot = self.slots.get(place & mask).copied().unwrap_or(0);
             if slot == 0 {

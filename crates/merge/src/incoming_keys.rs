@@ -34,6 +34,7 @@ impl<'b> IncomingKeys<'b> {
         buffers: &'b mut KeyBuffers,
     ) -> IncomingKeys<'b> {
         let KeyBuffers { numbers, bounds, spelled } = buffers;
+
         match column {
             ValueColumn::Numbers(number_type, column) => {
                 numbers.clear();
@@ -73,6 +74,7 @@ impl<'b> IncomingKeys<'b> {
                     *hash = mix(*hash ^ number);
                 }
             }
+
             IncomingKeys::Texts(texts) => {
                 for (hash, text) in hashes.iter_mut().zip(texts.iter()) {
                     let mut of_text = hasher.build_hasher();

@@ -72,6 +72,15 @@ impl KeyColumn {
         }
     }
 
+    /// Returns how many bytes its texts take; about.
+    pub(crate) fn text_bytes(&self) -> usize {
+        match self {
+            KeyColumn::Texts(texts) => texts.as_slice().bytes.len(),
+            KeyColumn::Values(values) => values.len() * size_of::<Value>(),
+            KeyColumn::Empty | KeyColumn::Numbers(..) => 0,
+        }
+    }
+
     /// Makes it a column of any values.
     pub(crate) fn generalize(&mut self, groups: usize) {
         *self = KeyColumn::Values((0..groups).map(|group| self.value(group)).collect());

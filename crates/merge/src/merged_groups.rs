@@ -11,6 +11,10 @@ use pivot_advice::{AggregateKind, AggregateState, Group, Groups, Value};
 use std::cell::RefCell;
 use std::hash::BuildHasher;
 
+/// How many bytes the texts of a table's keys take, in all, when no more groups are added, as if there were as many as may
+/// be. A block may exceed it.
+const MAX_KEY_BYTES: usize = 256 << 20;
+
 /// The rows of the largest blocks for which a thread keeps its buffers.
 const MAX_BUFFERED_ROWS: usize = 16_384;
 
@@ -19,7 +23,7 @@ thread_local! {
     static BUFFERS: RefCell<MergeBuffers> = RefCell::default();
 }
 
-/// What is computed of the rows of a block while it is merged.
+/// Buffers for what is computed of the rows of a block while it is merged.
 #[derive(Debug, Default)]
 struct MergeBuffers {
     /// For each key column.
@@ -123,7 +127,8 @@ impl MergedGroups {
         writer.into_bytes()
     }
 
-    /// Adds the groups of a block. The table gets at most `limit` groups; rows of further keys are added to the one group
+    /// Adds the groups of a block. The table gets at most `limit` groups, and none beyond 256 MiB of texts; rows of further
+    /// keys are added to the one group
     /// of `other`, which has no key columns. Returns how many rows are lost because the block has another shape.
     pub fn merge(&mut self, block: &ColumnBlock, limit: usize, other: &mut Groups) -> u64 {
         if block.keys.len() != self.keys.len() || block.aggregates != self.aggregates {
@@ -140,13 +145,25 @@ impl MergedGroups {
             states.add(block, column, rows);
         }
 
-        if self.len() >= limit && buffers.of_rows.contains(&NO_GROUP) {
+        if buffers.of_rows.contains(&NO_GROUP) {
             add_to_other(block, &buffers.of_rows, other);
         }
         if block.rows <= MAX_BUFFERED_ROWS {
             BUFFERS.set(buffers);
         }
         0
+    }
+
+    /// Adds the groups of another table, as [`MergedGroups::merge`] does those of a block.
+    pub fn merge_table(&mut self, more: &MergedGroups, limit: usize, other: &mut Groups) -> u64 {
+        if more.is_empty() {
+            return 0;
+        }
+        match ColumnBlock::decode(more.encode()) {
+            Ok(block) => self.merge(&block, limit, other),
+            // What was encoded here can be read, unless the shape is beyond all that queries have.
+            Err(_) => more.row_count(),
+        }
     }
 
     /// Finds the group of each row of a block. Groups of new keys are added, without rows yet, up to the limit.
@@ -161,7 +178,9 @@ impl MergedGroups {
         self.fit_keys(&mut incoming, block.rows);
         self.hash(&incoming, block.rows, hashes);
 
-        let look_up = LookUp { hashes, limit: limit.min(NO_GROUP as usize), of_rows };
+        let has_room = self.keys.iter().map(KeyColumn::text_bytes).sum::<usize>() < MAX_KEY_BYTES;
+        let limit = if has_room { limit.min(NO_GROUP as usize) } else { self.len() };
+        let look_up = LookUp { hashes, limit, of_rows };
         let (index, my_hashes) = (&mut self.index, &mut self.hashes);
         match (&mut *self.keys, &*incoming) {
             // The most common shapes, with as little as possible in the loop.
@@ -245,6 +264,7 @@ impl LookUp<'_> {
     ) {
         let (index, group_hashes, keys) = table;
         self.of_rows.clear();
+
         for (row, hash) in self.hashes.iter().enumerate() {
             let found = index.find(*hash, |group| is_equal(keys, group, row));
             self.of_rows.push(match found {

@@ -28,7 +28,7 @@ pub(crate) enum StateVector {
     States(Vec<AggregateState>),
 }
 
-/// Which number of several a vector keeps.
+/// Says which of several numbers a vector keeps.
 #[derive(Debug, Clone, Copy)]
 struct Extreme {
     number_type: NumberType,
@@ -66,6 +66,7 @@ impl StateVector {
             StateColumn::Counts(_) => StateVector::Counts(Vec::new()),
             StateColumn::Sums(SumType::Double, _) => StateVector::Doubles(Vec::new()),
             StateColumn::Sums(sum_type, _) => StateVector::Integers(*sum_type, Vec::new()),
+
             StateColumn::Averages(sum_type @ (SumType::Integer | SumType::Duration), ..) => {
                 StateVector::IntegerAverages(*sum_type, Vec::new(), Vec::new())
             }
@@ -83,6 +84,7 @@ impl StateVector {
             (StateVector::Integers(mine, _), StateColumn::Sums(theirs, _)) => mine == theirs,
             (StateVector::Doubles(_), StateColumn::Sums(theirs, _)) => *theirs == SumType::Double,
             (StateVector::IntegerAverages(mine, ..), StateColumn::Averages(theirs, ..)) => mine == theirs,
+
             (StateVector::Extremes(mine, _), StateColumn::Values(ValueColumn::Numbers(theirs, _))) => {
                 mine == theirs
             }
@@ -115,6 +117,7 @@ impl StateVector {
             StateVector::Counts(counts) => counts.resize(groups, 0),
             StateVector::Integers(_, sums) => sums.resize(groups, 0),
             StateVector::Doubles(sums) => sums.resize(groups, 0.0),
+
             StateVector::IntegerAverages(_, sums, counts) => {
                 sums.resize(groups, 0);
                 counts.resize(groups, 0);
@@ -179,6 +182,7 @@ impl StateVector {
             StateVector::IntegerAverages(sum_type, sums, counts) => {
                 AggregateState::Average(wide_sum(*sum_type, sums[group]), counts[group])
             }
+
             StateVector::Extremes(number_type, numbers) => {
                 let value = number_type.value(numbers[group]);
                 match aggregate {
@@ -230,6 +234,7 @@ pub(crate) fn add_each<T>(
     add: impl Fn(&mut T, u64),
 ) {
     let mut groups = rows.of_rows.iter();
+
     column.for_each(&block.bytes, |number| {
         // Rows without a group are not added here.
         let group = groups.next().and_then(|group| mine.get_mut(*group as usize));
@@ -275,6 +280,7 @@ fn add_extremes(
 fn farthest(extreme: Extreme) -> u64 {
     let Extreme { number_type, aggregate } = extreme;
     let is_min = aggregate == AggregateKind::Min;
+
     match number_type {
         NumberType::U64 => {
             if is_min {

@@ -5,6 +5,7 @@
 
 use crate::error::ProtocolError;
 use crate::wire;
+use pivot_advice::columns::ColumnBlock;
 use pivot_advice::expr::MAX_DEPTH;
 use pivot_advice::{
     Advice, AggregateCall, AggregateKind, BagKey, BinaryOperator, CallArgument, EmitMode, Exports, Expr,
@@ -66,6 +67,11 @@ fn field_descriptor(field: wire::Field) -> FieldDescriptor {
 /// Returns the type of a code; codes of a later version are [`Type::Any`].
 pub fn ty(code: u32) -> Type {
     u8::try_from(code).map_or(Type::Any, Type::from_code)
+}
+
+/// Returns the groups of a report that are in columns.
+pub fn group_columns(bytes: Vec<u8>) -> Result<ColumnBlock> {
+    Ok(ColumnBlock::decode(bytes)?)
 }
 
 /// Returns the groups of a report.

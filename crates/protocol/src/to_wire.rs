@@ -1,6 +1,7 @@
 //! Conversions from Pivot's types to the wire. They always succeed.
 
 use crate::wire;
+use pivot_advice::columns::ColumnBlock;
 use pivot_advice::{
     Advice, AggregateCall, BinaryOperator, CallArgument, EmitMode, Exports, Expr, FieldDescriptor,
     FinalColumn, FinalFunction, Groups, Instruction, JoinKind, JoinSide, LossCounts, NamedCarrier,
@@ -47,6 +48,11 @@ pub fn exports(exports: &Exports) -> wire::Exports {
 
 fn field(field: &FieldDescriptor) -> wire::Field {
     wire::Field { name: field.name.clone(), r#type: field.ty.code().into() }
+}
+
+/// Returns groups as the bytes of a report in columns.
+pub fn group_columns(groups: &Groups) -> Vec<u8> {
+    ColumnBlock::encode(groups)
 }
 
 /// Returns groups as the bytes of a report.

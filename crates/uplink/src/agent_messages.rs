@@ -77,14 +77,24 @@ pub(crate) fn lost() -> wire::Lost {
     }
 }
 
-/// Returns a report of one window. What a frontend could not take, it is not sent: rows are counted as lost rather than
-/// stand before all later ones for ever.
-pub(crate) fn report(report: &Report) -> wire::Report {
-    report_within(report, MAX_REPORT_MESSAGE_BYTES)
+/// How the groups of a report are encoded.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GroupForm {
+    /// Row by row: frontends before columns were known.
+    #[default]
+    Rows,
+    /// Column by column.
+    Columns,
 }
 
-fn report_within(report: &Report, most: usize) -> wire::Report {
-    let mut message = whole_report(report);
+/// Returns a report of one window. What a frontend could not take, it is not sent: rows are counted as lost rather than
+/// stand before all later ones for ever.
+pub(crate) fn report(report: &Report, form: GroupForm) -> wire::Report {
+    report_within(report, form, MAX_REPORT_MESSAGE_BYTES)
+}
+
+fn report_within(report: &Report, form: GroupForm, most: usize) -> wire::Report {
+    let mut message = whole_report(report, form);
     if message.encoded_len() > most {
         drop_rows(&mut message, report);
     }
@@ -98,16 +108,28 @@ fn drop_rows(message: &mut wire::Report, report: &Report) {
         let rows =
             tables.into_iter().flatten().fold(0_u64, |sum, groups| sum.saturating_add(groups.row_count()));
 
-        (part.groups, part.sampled, part.other) = (Vec::new(), Vec::new(), Vec::new());
+        (part.groups, part.columns) = (Vec::new(), Vec::new());
+        (part.sampled, part.other) = (Vec::new(), Vec::new());
         let loss = part.loss.get_or_insert_default();
         loss.dropped = loss.dropped.saturating_add(rows);
     }
 }
 
-fn whole_report(report: &Report) -> wire::Report {
+fn whole_report(report: &Report, form: GroupForm) -> wire::Report {
     let parts = report.parts.iter().map(|(query, part)| wire::Part {
         query: Some(to_wire::query_id(*query)),
-        groups: part.groups.as_ref().map(to_wire::groups).unwrap_or_default(),
+        groups: part
+            .groups
+            .as_ref()
+            .filter(|_| form == GroupForm::Rows)
+            .map(to_wire::groups)
+            .unwrap_or_default(),
+        columns: part
+            .groups
+            .as_ref()
+            .filter(|_| form == GroupForm::Columns)
+            .map(to_wire::group_columns)
+            .unwrap_or_default(),
         loss: Some(to_wire::loss(&part.loss)),
         emitted: part.emitted,
         sampled: part.sampled.groups.as_ref().map(to_wire::groups).unwrap_or_default(),
@@ -159,11 +181,15 @@ mod tests {
             parts: [(QueryId::new(1, 1), part)].into(),
         };
 
-        let whole = report_within(&report, 2_000);
-        assert!(!whole.parts[0].groups.is_empty());
-        let cut = report_within(&report, 500);
-        assert!(cut.encoded_len() <= 500 && cut.parts[0].groups.is_empty());
-        let dropped = cut.parts[0].loss.as_ref().map_or(0, |loss| loss.dropped);
-        assert_eq!((cut.parts[0].emitted, dropped), (7, 7));
+        for form in [GroupForm::Rows, GroupForm::Columns] {
+            let whole = report_within(&report, form, 2_000);
+            assert_eq!(whole.parts[0].groups.is_empty(), form == GroupForm::Columns);
+            assert_eq!(whole.parts[0].columns.is_empty(), form == GroupForm::Rows);
+
+            let cut = report_within(&report, form, 500);
+            assert!(cut.encoded_len() <= 500 && cut.parts[0].groups.is_empty());
+            let dropped = cut.parts[0].loss.as_ref().map_or(0, |loss| loss.dropped);
+            assert_eq!((cut.parts[0].emitted, dropped), (7, 7));
+        }
     }
 }

@@ -18,7 +18,7 @@
 //!
 //! Installed queries are leases: a frontend that is not heard from for [`Config::lease`] loses them all.
 
-use crate::agent_messages;
+use crate::agent_messages::{self, GroupForm};
 use crate::config::Config;
 use crate::connection::{Connection, with_timeouts};
 use crate::kill_switch::KillSwitch;
@@ -67,6 +67,8 @@ pub(crate) struct UplinkLoop {
     sent: SentState,
     /// What is woven, as the frontend of this connection has told it by changes.
     wanted: WantedSet,
+    /// In which form the frontend of this connection takes the groups of reports; rows until it says so.
+    group_form: GroupForm,
     retry: RetryPauses,
 }
 
@@ -98,6 +100,7 @@ impl UplinkLoop {
             untold_problems: None,
             sent: SentState::default(),
             wanted: WantedSet::default(),
+            group_form: GroupForm::Rows,
             retry: RetryPauses::new(),
             config,
         }
@@ -119,6 +122,7 @@ impl UplinkLoop {
             // The next connection begins with what the frontend wants then.
             self.untold_problems = None;
             self.wanted.clear();
+            self.group_form = GroupForm::Rows;
             // What the frontend wants from now on is not heard here, so requests have to say so.
             set_carrying(!self.leaving);
         }
@@ -308,6 +312,7 @@ impl UplinkLoop {
         problems.extend(pivot_agent::weave_since(&wanted.advice, &wanted.since));
         request_generation::set_woven_everywhere(wanted.everywhere);
         self.generation = Some(wanted.generation);
+        self.group_form = wanted.group_form;
         self.publish_generation();
 
         // The rows of unwoven queries have to be with the frontend before it hears that they are unwoven.
@@ -366,7 +371,7 @@ impl UplinkLoop {
             return;
         }
         for report in self.reports.reporter.unsent() {
-            connection.send(from_agent::Kind::Report(agent_messages::report(report)));
+            connection.send(from_agent::Kind::Report(agent_messages::report(report, self.group_form)));
         }
 
         // After a long outage there are more reports than may be on their way: the rest follows acknowledgements.

@@ -5,7 +5,7 @@
 //!                                             └─ not the digest that the change says: ask for the whole set
 //! ```
 
-use crate::agent_messages;
+use crate::agent_messages::{self, GroupForm};
 use pivot_advice::{Advice, CarrierGlob, QueryBudget, QueryId, WeaveProblem};
 use pivot_protocol::{from_wire, wire};
 use prost::Message;
@@ -34,6 +34,8 @@ pub(crate) struct WantedGeneration {
     pub(crate) everywhere: u64,
     /// The length of windows; 0 means a second.
     pub(crate) window_ns: i64,
+    /// In which form the frontend takes the groups of reports.
+    pub(crate) group_form: GroupForm,
 }
 
 impl From<wire::Desired> for WantedGeneration {
@@ -50,6 +52,7 @@ impl From<wire::Desired> for WantedGeneration {
             carrying: desired.carrying,
             everywhere: desired.everywhere,
             window_ns: desired.window_ns,
+            group_form: GroupForm::Rows,
         }
     }
 }
@@ -140,6 +143,7 @@ impl WantedSet {
             carrying: change.carrying,
             everywhere: change.everywhere,
             window_ns: change.window_ns,
+            group_form: if change.takes_columns { GroupForm::Columns } else { GroupForm::Rows },
             ..WantedGeneration::default()
         };
         for (id, query) in &self.queries {

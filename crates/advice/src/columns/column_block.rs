@@ -9,6 +9,9 @@ use crate::error::DecodeError;
 use crate::groups::Groups;
 use crate::value::Value;
 
+/// The most bytes that the texts of dictionaries take when each row has its own: as much as a message could carry.
+const MAX_SPELLED_BYTES: usize = 64 << 20;
+
 /// Groups of one shape, in columns: the bytes, and what is where in them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ColumnBlock {
@@ -43,6 +46,11 @@ impl ColumnBlock {
 
         let keys = (0..keys).map(|_| ValueColumn::read(&mut reader, &bytes, rows));
         let keys = keys.collect::<Result<Vec<_>, _>>()?;
+        let spelled = keys.iter().map(|column| column.spelled_bytes(&bytes));
+        if spelled.fold(0_usize, usize::saturating_add) > MAX_SPELLED_BYTES {
+            return Err(DecodeError::TooLarge { what: "keys" });
+        }
+
         let multiplicities = NumberColumn::read(&mut reader, &bytes, rows)?;
         let states = aggregates.iter().map(|kind| StateColumn::read(&mut reader, &bytes, rows, *kind));
         let states = states.collect::<Result<Vec<_>, _>>()?;

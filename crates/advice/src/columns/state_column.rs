@@ -131,6 +131,7 @@ impl StateColumn {
         aggregate: AggregateKind,
     ) -> Result<StateColumn, DecodeError> {
         use AggregateKind::{Any, Average, Count, Max, Min, Sum};
+
         match (reader.u8()?, aggregate) {
             (STATES, _) => {
                 let states = (0..rows).map(|_| reader.state(aggregate)).collect::<Result<_, _>>()?;
@@ -165,6 +166,7 @@ impl StateColumn {
                 let both = sums.numbers(block).into_iter().zip(counts.numbers(block));
                 both.map(|(sum, count)| AggregateState::Average(sum_type.sum(sum), count)).collect()
             }
+
             StateColumn::Values(values) => {
                 let values = values.values(block).into_iter();
                 values
@@ -218,6 +220,7 @@ fn count(state: &AggregateState) -> Option<u64> {
 fn all_sums<'s>(states: impl Iterator<Item = &'s AggregateState>) -> Option<(SumType, Vec<u64>)> {
     let mut sums = Vec::new();
     let mut common = None;
+
     for state in states {
         let (AggregateState::Sum(sum) | AggregateState::Average(sum, _)) = state else { return None };
         let (sum_type, number) = SumType::of(sum)?;

@@ -118,6 +118,16 @@ fn more_rows_than_bytes_are_refused() {
 }
 
 #[test]
+fn a_dictionary_that_would_take_gigabytes_is_refused() {
+    let mut groups = Groups::new(2, &[]);
+    let long = Value::str("x".repeat(1 << 20));
+    (0..100).for_each(|i| groups.entry(&[long.clone(), Value::I64(i)]).n = 1);
+    let bytes = ColumnBlock::encode(&groups);
+    assert!(bytes.len() < 2 << 20);
+    assert_eq!(ColumnBlock::decode(bytes), Err(DecodeError::TooLarge { what: "keys" }));
+}
+
+#[test]
 fn a_text_that_ends_within_a_character_is_refused() {
     let mut groups = Groups::new(1, &[]);
     ["é", "ab"].iter().for_each(|text| groups.entry(&[Value::str(text)]).n = 1);

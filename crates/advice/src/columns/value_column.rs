@@ -159,12 +159,25 @@ impl ValueColumn {
         }
     }
 
+    /// Returns how many bytes the texts of a dictionary take when each row has its own, given the bytes of the block.
+    pub(super) fn spelled_bytes(&self, block: &[u8]) -> usize {
+        let ValueColumn::Dictionary(texts, places) = self else { return 0 };
+        let lengths: Vec<usize> = texts.texts(block).iter().map(|text| text.len()).collect();
+        let mut bytes = 0_usize;
+        places.for_each(block, |place| {
+            let length = usize::try_from(place).ok().and_then(|place| lengths.get(place));
+            bytes = bytes.saturating_add(length.copied().unwrap_or(0));
+        });
+        bytes
+    }
+
     /// Returns the values of the column, given the bytes of its block.
     pub fn values(&self, block: &[u8]) -> Vec<Value> {
         match self {
             ValueColumn::Numbers(number_type, numbers) => {
                 numbers.numbers(block).into_iter().map(|number| number_type.value(number)).collect()
             }
+
             ValueColumn::Texts(texts) => texts.texts(block).into_iter().map(Value::str).collect(),
             ValueColumn::Dictionary(texts, indices) => {
                 let texts: Vec<Value> = texts.texts(block).into_iter().map(Value::str).collect();

@@ -5,8 +5,8 @@ use super::records::{RowsRecord, TotalRecord, WovenTimeRecord};
 use super::state_changes::{ChangedAgent, ChangedRows, FoldedTotal, StateChanges};
 use super::stored_rows;
 use super::tables::{
-    AGENTS, CATALOGUES, DEPARTED, FACTS, FORGOTTEN_WINDOWS, FORMAT, FORMAT_FACT, FRONTEND_FACT, PROGRESS,
-    QUERIES, RESULTS, ROWS, TOTALS, WINDOWS, WOVEN,
+    AGENTS, CATALOGUES, DEPARTED, FACTS, FIRST_FORMAT, FORGOTTEN_WINDOWS, FORMAT, FORMAT_FACT, FRONTEND_FACT,
+    PROGRESS, QUERIES, RESULTS, ROWS, TOTALS, WINDOWS, WOVEN,
 };
 use pivot_protocol::{to_wire, wire};
 use prost::Message;
@@ -141,7 +141,7 @@ fn read(path: &Path) -> Result<(Database, Option<StoredState>), StoreError> {
     let found = load::format(&database).map_err(|source| failed(path, source))?;
     let state = match found {
         None => None,
-        Some(FORMAT) => Some(load::state(&database).map_err(|source| failed(path, source))?),
+        Some(FIRST_FORMAT..=FORMAT) => Some(load::state(&database).map_err(|source| failed(path, source))?),
         Some(found) => return Err(StoreError::NewerFormat { path: path.to_owned(), found }),
     };
     Ok((database, state))
@@ -216,8 +216,10 @@ fn write_advance(transaction: &WriteTransaction, changes: &StateChanges) -> Resu
 
 fn write_facts(transaction: &WriteTransaction, changes: &StateChanges) -> Result<(), redb::Error> {
     let mut facts = transaction.open_table(FACTS)?;
-    if facts.get(FORMAT_FACT)?.is_none() {
-        facts.insert(FORMAT_FACT, FORMAT.to_le_bytes().as_slice())?;
+    // A file of an earlier format becomes one of this format when it is written for the first time.
+    let format = FORMAT.to_le_bytes();
+    if facts.get(FORMAT_FACT)?.is_none_or(|stored| stored.value() != format) {
+        facts.insert(FORMAT_FACT, format.as_slice())?;
     }
     if let Some(record) = &changes.frontend {
         facts.insert(FRONTEND_FACT, record.encode_to_vec().as_slice())?;
@@ -378,6 +380,23 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_the_first_format_is_read_and_then_written_as_the_newest() {
+        let directory = tempfile::tempdir().unwrap();
+        committed(directory.path());
+        let path = directory.path().join(FILE);
+        let database = Database::create(&path).unwrap();
+        let transaction = database.begin_write().unwrap();
+        let first = FIRST_FORMAT.to_le_bytes();
+        transaction.open_table(FACTS).unwrap().insert(FORMAT_FACT, first.as_slice()).unwrap();
+        transaction.commit().unwrap();
+        drop(database);
+
+        committed(directory.path());
+        let database = Database::create(&path).unwrap();
+        assert_eq!(load::format(&database).unwrap(), Some(FORMAT));
+    }
+
+    #[test]
     fn a_file_of_a_later_format_is_refused_and_stays_as_it_is() {
         let directory = tempfile::tempdir().unwrap();
         committed(directory.path());
@@ -390,7 +409,7 @@ mod tests {
 
         for _ in 0..2 {
             let refused = Store::open(directory.path()).unwrap_err().to_string();
-            assert!(refused.contains("has format 2") && refused.contains("start the version"), "{refused}");
+            assert!(refused.contains("has format 3") && refused.contains("start the version"), "{refused}");
         }
     }
 }

@@ -12,7 +12,8 @@ use super::tables::{
 use crate::agent_wire;
 use crate::announced_exports::AnnouncedExports;
 use crate::window_groups::WindowGroups;
-use pivot_advice::{Groups, WovenTime};
+use pivot_advice::WovenTime;
+use pivot_merge::MergedGroups;
 use pivot_protocol::wire;
 use prost::Message;
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableError};
@@ -69,19 +70,19 @@ pub(crate) struct StoredWindow {
 
 impl StoredWindow {
     /// Returns all rows of the window.
-    pub(crate) fn groups(&self, shape: &Groups) -> WindowGroups {
+    pub(crate) fn groups(&self, shape: &MergedGroups) -> WindowGroups {
         merged(&self.rows, 0, shape)
     }
 
     /// Returns the number of rows that are stored for it, which may be more than it has.
-    pub(crate) fn stored_groups(&self, shape: &Groups) -> usize {
+    pub(crate) fn stored_groups(&self, shape: &MergedGroups) -> usize {
         self.rows.values().map(|rows| stored_rows::decode(rows.clone(), shape).size_in_groups()).sum()
     }
 }
 
 impl StoredQuery {
     /// Returns the result since install: what was stored of it, and what has come since.
-    pub(crate) fn cumulative(&self, shape: &Groups) -> WindowGroups {
+    pub(crate) fn cumulative(&self, shape: &MergedGroups) -> WindowGroups {
         let folded = self.total.batch;
         let mut total = match &self.total.rows {
             Some(rows) => stored_rows::decode(rows.clone(), shape),
@@ -104,7 +105,7 @@ impl StoredQuery {
 }
 
 /// Merges rows of all commits from one on.
-fn merged(rows: &BTreeMap<u64, RowsRecord>, from_batch: u64, shape: &Groups) -> WindowGroups {
+fn merged(rows: &BTreeMap<u64, RowsRecord>, from_batch: u64, shape: &MergedGroups) -> WindowGroups {
     let mut merged = WindowGroups::new(shape);
     for record in rows.range(from_batch..).map(|(_, record)| record) {
         merged.merge(&stored_rows::decode(record.clone(), shape));

@@ -38,7 +38,7 @@ pub(crate) struct ClockRecord {
     /// Tells a run of the machine from others; empty if the system cannot tell.
     #[prost(string, tag = "1")]
     pub(crate) boot: String,
-    /// What the steady clock of this run showed.
+    /// The reading of the steady clock of this run.
     #[prost(sint64, tag = "2")]
     pub(crate) steady_ns: i64,
     /// The frontend's time, in nanoseconds since the epoch.

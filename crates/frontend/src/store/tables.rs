@@ -14,8 +14,11 @@ pub(super) const FORMAT_FACT: &str = "format";
 /// The frontend's own record, in `FACTS`.
 pub(super) const FRONTEND_FACT: &str = "frontend";
 
-/// The version that this program writes, and the only one that it reads.
-pub(super) const FORMAT: u32 = 1;
+/// The version that this program writes: rows are stored in columns.
+pub(super) const FORMAT: u32 = 2;
+
+/// The first version that this program reads: rows were stored one after the other.
+pub(super) const FIRST_FORMAT: u32 = 1;
 
 /// Lists of exported tracepoints, by their fingerprint.
 pub(super) const CATALOGUES: TableDefinition<'static, u128, Bytes> = TableDefinition::new("catalogues");

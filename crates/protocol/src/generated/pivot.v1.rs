@@ -736,6 +736,9 @@ pub struct WantedChange {
     /// names itself. Agents that do not know them name none in Woven.
     #[prost(string, repeated, tag = "9")]
     pub carriers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Whether the frontend takes the groups of reports in columns.
+    #[prost(bool, tag = "10")]
+    pub takes_columns: bool,
 }
 /// All that is wanted of one query.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1095,7 +1098,8 @@ pub mod held_back {
 pub struct Part {
     #[prost(message, optional, tag = "1")]
     pub query: ::core::option::Option<QueryId>,
-    /// Groups in the layout of `groups` in baggage.proto; the rows of requests that were all processed.
+    /// Groups in the layout of `groups` in baggage.proto; the rows of requests that were all processed. Empty if they are in
+    /// `columns`.
     #[prost(bytes = "vec", tag = "2")]
     pub groups: ::prost::alloc::vec::Vec<u8>,
     #[prost(message, optional, tag = "3")]
@@ -1134,6 +1138,9 @@ pub struct Part {
     /// have beyond them happened elsewhere.
     #[prost(message, repeated, tag = "13")]
     pub outside: ::prost::alloc::vec::Vec<OutsidePlace>,
+    /// What `groups` has otherwise, in columns: to frontends that take them. crates/advice/src/columns has the layout.
+    #[prost(bytes = "vec", tag = "14")]
+    pub columns: ::prost::alloc::vec::Vec<u8>,
 }
 /// A place where events of a query ran outside any request, although they had something to pack or to unpack.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

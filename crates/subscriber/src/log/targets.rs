@@ -65,9 +65,9 @@ thread_local! {
 /// Whether a target is the path of the module that logs, which is a bounded number of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TargetOrigin {
-    /// It is.
+    /// The target is the path of its module.
     Module,
-    /// It is not, or nobody knows.
+    /// The target was made in another way, or nobody knows.
     Made,
 }
 
