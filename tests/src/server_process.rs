@@ -103,6 +103,7 @@ impl ServerProcess {
     /// If it does not within [`PATIENCE`].
     pub async fn restart(&mut self) {
         self.kill();
+
         let listen = format!("127.0.0.1:{}", self.port);
         let binary = pivot_binary();
         let mut command = match self.wrapper.split_first() {

@@ -75,6 +75,7 @@ async fn keep_alive(mut client: FrontendClient<Channel>, session: String) {
             Err(status) if status.code() == Code::Unimplemented => return,
             Err(_) => RETRY_PAUSE,
         };
+
         tokio::time::sleep(pause).await;
     }
 }

@@ -105,6 +105,7 @@ impl ServerSettings {
             keep_finished: self.keep_finished.unwrap_or(usual.keep_finished),
             max_connections: self.max_connections.unwrap_or(usual.max_connections),
         };
+
         EffectiveSettings {
             frontend,
             log: self.log.unwrap_or_else(|| DEFAULT_LOG.to_owned()),

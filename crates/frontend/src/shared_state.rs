@@ -189,6 +189,7 @@ impl SharedState {
         }
         state.check_installable(name).map_err(CompileFailure::Refused)?;
         state.check_room(&compiled).map_err(CompileFailure::Refused)?;
+
         let installed = state.install(name, compiled, self.now_ns());
         state.set_owner(installed.number, owner.clone());
         Ok(Some(installed))
