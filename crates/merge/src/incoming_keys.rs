@@ -1,11 +1,10 @@
 //! One key column of a block, made ready to be looked up row by row.
 
+use crate::key_hasher::KeyHasher;
 use crate::texts::{TextSlice, utf8};
-use foldhash::fast::RandomState;
 use pivot_advice::Value;
 use pivot_advice::columns::{ColumnBlock, NumberType, ValueColumn};
 use std::borrow::Cow;
-use std::hash::{BuildHasher, Hasher};
 
 /// One key column of a block.
 #[derive(Debug)]
@@ -66,26 +65,17 @@ impl<'b> IncomingKeys<'b> {
         *self = IncomingKeys::Values(values.into());
     }
 
-    /// Adds the hashes of the keys of all rows to those of the columns before.
-    pub(crate) fn hash(&self, hasher: &RandomState, hashes: &mut [u64]) {
+    /// Adds the keys of all rows to the hashes of the columns before.
+    pub(crate) fn hash(&self, hasher: &KeyHasher, hashes: &mut [u64]) {
         match self {
             IncomingKeys::Numbers(_, numbers) => {
-                for (hash, number) in hashes.iter_mut().zip(*numbers) {
-                    *hash = mix(*hash ^ number);
-                }
+                hashes.iter_mut().zip(*numbers).for_each(|(hash, x)| *hash = hasher.number(*hash, *x));
             }
-
             IncomingKeys::Texts(texts) => {
-                for (hash, text) in hashes.iter_mut().zip(texts.iter()) {
-                    let mut of_text = hasher.build_hasher();
-                    of_text.write(text);
-                    *hash = mix(*hash ^ of_text.finish());
-                }
+                hashes.iter_mut().zip(texts.iter()).for_each(|(hash, x)| *hash = hasher.text(*hash, x));
             }
             IncomingKeys::Values(values) => {
-                for (hash, value) in hashes.iter_mut().zip(values.iter()) {
-                    *hash = mix(*hash ^ hasher.hash_one(value));
-                }
+                hashes.iter_mut().zip(values.iter()).for_each(|(hash, x)| *hash = hasher.value(*hash, x));
             }
         }
     }
@@ -98,11 +88,4 @@ impl<'b> IncomingKeys<'b> {
             IncomingKeys::Values(values) => values[row].clone(),
         }
     }
-}
-
-/// Spreads the bits of a number over all bits (a folded multiplication, as in foldhash and wyhash).
-#[inline]
-fn mix(x: u64) -> u64 {
-    let product = u128::from(x ^ 0x9e37_79b9_7f4a_7c15) * u128::from(0xc2b2_ae3d_27d4_eb4f_u64);
-    product as u64 ^ (product >> 64) as u64
 }

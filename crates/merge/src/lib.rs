@@ -39,6 +39,7 @@
 mod group_index;
 mod incoming_keys;
 mod key_column;
+mod key_hasher;
 mod merged_groups;
 mod state_vector;
 mod texts;

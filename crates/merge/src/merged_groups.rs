@@ -3,13 +3,12 @@
 use crate::group_index::GroupIndex;
 use crate::incoming_keys::{IncomingKeys, KeyBuffers};
 use crate::key_column::KeyColumn;
+use crate::key_hasher::KeyHasher;
 use crate::state_vector::{NO_GROUP, RowGroups, StateVector, add_each};
 use crate::texts::are_equal;
-use foldhash::fast::RandomState;
 use pivot_advice::columns::{ColumnBlock, ColumnBlockWriter};
 use pivot_advice::{AggregateKind, AggregateState, Group, Groups, Value};
 use std::cell::RefCell;
-use std::hash::BuildHasher;
 
 /// How many bytes the texts of a table's keys take, in all, when no more groups are added, as if there were as many as may
 /// be. A block may exceed it.
@@ -32,6 +31,8 @@ struct MergeBuffers {
     hashes: Vec<u64>,
     /// The number of the group of each row, or [`NO_GROUP`].
     of_rows: Vec<u32>,
+    /// The numbers of one column after the other.
+    numbers: Vec<u64>,
 }
 
 /// Groups of one shape, in columns, with a hash table over their keys. Groups are numbered in the order in which they
@@ -47,7 +48,7 @@ pub struct MergedGroups {
     states: Vec<StateVector>,
     hashes: Vec<u64>,
     index: GroupIndex,
-    hasher: RandomState,
+    hasher: KeyHasher,
 }
 
 impl MergedGroups {
@@ -60,7 +61,7 @@ impl MergedGroups {
             states: vec![StateVector::Empty; aggregates.len()],
             hashes: Vec::new(),
             index: GroupIndex::new(),
-            hasher: RandomState::default(),
+            hasher: KeyHasher::new(),
         }
     }
 
@@ -137,12 +138,12 @@ impl MergedGroups {
 
         let mut buffers = BUFFERS.take();
         self.look_up_groups(block, limit, &mut buffers);
+        let numbers = &mut buffers.numbers;
         let rows = RowGroups { of_rows: &buffers.of_rows, groups: self.len() };
-        add_each(&mut self.multiplicities, rows, block, &block.multiplicities, |mine, n| {
-            *mine = mine.saturating_add(n);
-        });
+        block.multiplicities.read_into(&block.bytes, numbers);
+        add_each(&mut self.multiplicities, rows, numbers, |mine, n| *mine = mine.saturating_add(n));
         for (column, states) in self.states.iter_mut().enumerate() {
-            states.add(block, column, rows);
+            states.add(block, column, rows, numbers);
         }
 
         if buffers.of_rows.contains(&NO_GROUP) {
@@ -168,7 +169,7 @@ impl MergedGroups {
 
     /// Finds the group of each row of a block. Groups of new keys are added, without rows yet, up to the limit.
     fn look_up_groups(&mut self, block: &ColumnBlock, limit: usize, buffers: &mut MergeBuffers) {
-        let MergeBuffers { keys, hashes, of_rows } = buffers;
+        let MergeBuffers { keys, hashes, of_rows, .. } = buffers;
         if keys.len() < block.keys.len() {
             keys.resize_with(block.keys.len(), KeyBuffers::default);
         }
@@ -176,31 +177,39 @@ impl MergedGroups {
         let mut incoming: Vec<IncomingKeys<'_>> =
             columns.map(|(column, buffers)| IncomingKeys::read(column, block, buffers)).collect();
         self.fit_keys(&mut incoming, block.rows);
-        self.hash(&incoming, block.rows, hashes);
 
         let has_room = self.keys.iter().map(KeyColumn::text_bytes).sum::<usize>() < MAX_KEY_BYTES;
         let limit = if has_room { limit.min(NO_GROUP as usize) } else { self.len() };
-        let look_up = LookUp { hashes, limit, of_rows };
-        let (index, my_hashes) = (&mut self.index, &mut self.hashes);
+        let look_up = LookUp { limit, of_rows };
+        let (index, my_hashes, hasher) = (&mut self.index, &mut self.hashes, &self.hasher);
+        let nothing = hasher.of_nothing();
         match (&mut *self.keys, &*incoming) {
-            // The most common shapes, with as little as possible in the loop.
+            // The most common shapes, with one loop for all and as little as possible in it.
             ([KeyColumn::Texts(mine)], [IncomingKeys::Texts(theirs)]) => look_up.run(
                 (index, my_hashes, mine),
-                |mine, group, row| are_equal(mine.as_slice().get(group), theirs.get(row)),
-                |mine, row| mine.push(theirs.get(row)),
+                theirs.iter().map(|text| (hasher.text(nothing, text), text)),
+                |mine, group, text| are_equal(mine.as_slice().get(group), text),
+                |mine, text| mine.push(text),
             ),
             ([KeyColumn::Numbers(_, mine)], [IncomingKeys::Numbers(_, theirs)]) => look_up.run(
                 (index, my_hashes, mine),
-                |mine, group, row| mine.get(group) == theirs.get(row),
-                |mine, row| mine.extend(theirs.get(row)),
+                theirs.iter().map(|number| (hasher.number(nothing, *number), number)),
+                |mine, group, number| mine.get(group) == Some(number),
+                |mine, number| mine.push(*number),
             ),
-            (keys, _) => look_up.run(
-                (index, my_hashes, keys),
-                |keys, group, row| {
-                    keys.iter().zip(&incoming).all(|(mine, theirs)| mine.equals(group, theirs, row))
-                },
-                |keys, row| keys.iter_mut().zip(&incoming).for_each(|(mine, theirs)| mine.push(theirs, row)),
-            ),
+            (keys, _) => {
+                hash_rows(hasher, &incoming, block.rows, hashes);
+                look_up.run(
+                    (index, my_hashes, keys),
+                    hashes.iter().copied().zip(0..),
+                    |keys, group, row| {
+                        keys.iter().zip(&incoming).all(|(mine, theirs)| mine.equals(group, theirs, row))
+                    },
+                    |keys, row| {
+                        keys.iter_mut().zip(&incoming).for_each(|(mine, theirs)| mine.push(theirs, row))
+                    },
+                );
+            }
         }
         self.multiplicities.resize(self.hashes.len(), 0);
     }
@@ -228,24 +237,22 @@ impl MergedGroups {
         if is_rehashed {
             let columns: Vec<IncomingKeys<'_>> = self.keys.iter().map(KeyColumn::as_incoming).collect();
             let mut hashes = Vec::new();
-            self.hash(&columns, groups, &mut hashes);
+            hash_rows(&self.hasher, &columns, groups, &mut hashes);
             self.index.rebuild_from(&hashes);
             self.hashes = hashes;
         }
     }
+}
 
-    /// Replaces the content of a buffer by the hashes of the keys in so many rows.
-    fn hash(&self, keys: &[IncomingKeys<'_>], rows: usize, hashes: &mut Vec<u64>) {
-        hashes.clear();
-        hashes.resize(rows, self.hasher.hash_one(0_u64));
-        keys.iter().for_each(|column| column.hash(&self.hasher, hashes));
-    }
+/// Replaces the content of a buffer by the hashes of the keys in so many rows.
+fn hash_rows(hasher: &KeyHasher, keys: &[IncomingKeys<'_>], rows: usize, hashes: &mut Vec<u64>) {
+    hashes.clear();
+    hashes.resize(rows, hasher.of_nothing());
+    keys.iter().for_each(|column| column.hash(hasher, hashes));
 }
 
 /// A lookup of the groups of all rows of a block.
 struct LookUp<'l> {
-    /// The hashes of the keys of the rows.
-    hashes: &'l [u64],
     /// The most groups that there may be.
     limit: usize,
     /// The number of the group of each row, or [`NO_GROUP`].
@@ -253,31 +260,32 @@ struct LookUp<'l> {
 }
 
 impl LookUp<'_> {
-    /// Looks up the group of each row in the index, the hashes and the keys of a table. A row whose key equals that of no
-    /// group adds one, if there may be more.
-    #[inline(always)]
-    fn run<K: ?Sized>(
+    /// Looks up the group of each row, which has a hash and a key, in the index, the hashes and the keys of a table. A row
+    /// whose key equals that of no group adds one, if there may be more.
+    #[inline(never)]
+    fn run<K: ?Sized, T: Copy>(
         self,
         table: (&mut GroupIndex, &mut Vec<u64>, &mut K),
-        is_equal: impl Fn(&K, usize, usize) -> bool,
-        mut push: impl FnMut(&mut K, usize),
+        rows: impl Iterator<Item = (u64, T)>,
+        is_equal: impl Fn(&K, usize, T) -> bool,
+        mut push: impl FnMut(&mut K, T),
     ) {
         let (index, group_hashes, keys) = table;
         self.of_rows.clear();
 
-        for (row, hash) in self.hashes.iter().enumerate() {
-            let found = index.find(*hash, |group| is_equal(keys, group, row));
-            self.of_rows.push(match found {
+        self.of_rows.extend(rows.map(|(hash, key)| {
+            let found = index.find(hash, |group| is_equal(keys, group, key));
+            match found {
                 Some(group) => group as u32,
                 None if group_hashes.len() >= self.limit => NO_GROUP,
                 None => {
-                    push(keys, row);
-                    group_hashes.push(*hash);
+                    push(keys, key);
+                    group_hashes.push(hash);
                     index.push(group_hashes);
                     (group_hashes.len() - 1) as u32
                 }
-            });
-        }
+            }
+        }));
     }
 }
 

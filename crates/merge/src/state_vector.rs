@@ -1,8 +1,6 @@
 //! The states of one aggregate, of all groups.
 
-use pivot_advice::columns::{
-    ColumnBlock, ColumnBlockWriter, NumberColumn, NumberType, StateColumn, SumType, ValueColumn,
-};
+use pivot_advice::columns::{ColumnBlock, ColumnBlockWriter, NumberType, StateColumn, SumType, ValueColumn};
 use pivot_advice::{AggregateKind, AggregateState, Sum};
 use std::cmp::Ordering;
 
@@ -46,8 +44,14 @@ pub(crate) struct RowGroups<'g> {
 }
 
 impl StateVector {
-    /// Adds a column of states of a block.
-    pub(crate) fn add(&mut self, block: &ColumnBlock, column: usize, rows: RowGroups<'_>) {
+    /// Adds a column of states of a block; `numbers` is a buffer.
+    pub(crate) fn add(
+        &mut self,
+        block: &ColumnBlock,
+        column: usize,
+        rows: RowGroups<'_>,
+        numbers: &mut Vec<u64>,
+    ) {
         let (aggregate, incoming) = (block.aggregates[column], &block.states[column]);
         if let StateVector::Empty = self {
             *self = StateVector::for_states(aggregate, incoming);
@@ -57,7 +61,7 @@ impl StateVector {
             self.generalize(aggregate);
         }
         self.grow(aggregate, rows.groups);
-        self.add_fitting(block, column, rows);
+        self.add_fitting(block, column, rows, numbers);
     }
 
     /// Returns a vector without groups for states like these.
@@ -131,34 +135,41 @@ impl StateVector {
     }
 
     /// Adds a column of states that fit.
-    fn add_fitting(&mut self, block: &ColumnBlock, column: usize, rows: RowGroups<'_>) {
+    fn add_fitting(
+        &mut self,
+        block: &ColumnBlock,
+        column: usize,
+        rows: RowGroups<'_>,
+        numbers: &mut Vec<u64>,
+    ) {
         let (aggregate, incoming) = (block.aggregates[column], &block.states[column]);
+        if let StateColumn::Counts(more)
+        | StateColumn::Sums(_, more)
+        | StateColumn::Averages(_, more, _)
+        | StateColumn::Values(ValueColumn::Numbers(_, more)) = incoming
+        {
+            more.read_into(&block.bytes, numbers);
+        }
 
         match (&mut *self, incoming) {
-            (StateVector::Counts(counts), StateColumn::Counts(more)) => {
-                add_each(counts, rows, block, more, |count, more| *count = count.saturating_add(more));
+            (StateVector::Counts(counts), StateColumn::Counts(_)) => {
+                add_each(counts, rows, numbers, add_count)
             }
-            (StateVector::Integers(_, sums), StateColumn::Sums(_, more)) => {
-                // Numbers of 64 bits add up to more than 128 bits only if there are more than 2^64 of them.
-                add_each(sums, rows, block, more, |sum, more| {
-                    *sum = sum.saturating_add((more as i64).into())
-                });
+            (StateVector::Integers(_, sums), StateColumn::Sums(..)) => {
+                add_each(sums, rows, numbers, add_integer);
             }
-            (StateVector::Doubles(sums), StateColumn::Sums(_, more)) => {
-                add_each(sums, rows, block, more, |sum, more| *sum += f64::from_bits(more));
+            (StateVector::Doubles(sums), StateColumn::Sums(..)) => {
+                add_each(sums, rows, numbers, |sum, more| *sum += f64::from_bits(more));
             }
-            (StateVector::IntegerAverages(_, sums, counts), StateColumn::Averages(_, more, more_counts)) => {
-                add_each(sums, rows, block, more, |sum, more| {
-                    *sum = sum.saturating_add((more as i64).into())
-                });
-                add_each(counts, rows, block, more_counts, |count, more| *count = count.saturating_add(more));
+            (StateVector::IntegerAverages(_, sums, counts), StateColumn::Averages(.., more_counts)) => {
+                add_each(sums, rows, numbers, add_integer);
+                more_counts.read_into(&block.bytes, numbers);
+                add_each(counts, rows, numbers, add_count);
             }
-            (
-                StateVector::Extremes(number_type, numbers),
-                StateColumn::Values(ValueColumn::Numbers(_, more)),
-            ) => {
+
+            (StateVector::Extremes(number_type, extremes), StateColumn::Values(ValueColumn::Numbers(..))) => {
                 let extreme = Extreme { number_type: *number_type, aggregate };
-                add_extremes(numbers, rows, block, more, extreme);
+                add_extremes(extremes, rows, numbers, extreme);
             }
             (StateVector::States(states), _) => {
                 let more = incoming.states(&block.bytes, aggregate);
@@ -224,34 +235,28 @@ impl StateVector {
     }
 }
 
-/// Adds a column of numbers of a block, each to the number of its row's group.
+/// Adds the numbers of the rows of a block, each to the number of its row's group.
 #[inline(always)]
-pub(crate) fn add_each<T>(
-    mine: &mut [T],
-    rows: RowGroups<'_>,
-    block: &ColumnBlock,
-    column: &NumberColumn,
-    add: impl Fn(&mut T, u64),
-) {
-    let mut groups = rows.of_rows.iter();
-
-    column.for_each(&block.bytes, |number| {
+pub(crate) fn add_each<T>(mine: &mut [T], rows: RowGroups<'_>, numbers: &[u64], add: impl Fn(&mut T, u64)) {
+    for (group, number) in rows.of_rows.iter().zip(numbers) {
         // Rows without a group are not added here.
-        let group = groups.next().and_then(|group| mine.get_mut(*group as usize));
-        if let Some(mine) = group {
-            add(mine, number);
+        if let Some(mine) = mine.get_mut(*group as usize) {
+            add(mine, *number);
         }
-    });
+    }
 }
 
-/// Adds a column of the least or the largest numbers of rows.
-fn add_extremes(
-    mine: &mut [u64],
-    rows: RowGroups<'_>,
-    block: &ColumnBlock,
-    column: &NumberColumn,
-    extreme: Extreme,
-) {
+fn add_count(count: &mut u64, more: u64) {
+    *count = count.saturating_add(more);
+}
+
+/// Adds a signed number. Numbers of 64 bits add up to more than 128 bits only if there are more than 2^64 of them.
+fn add_integer(sum: &mut i128, more: u64) {
+    *sum = sum.wrapping_add((more as i64).into());
+}
+
+/// Keeps the least or the largest numbers of the rows of each group.
+fn add_extremes(mine: &mut [u64], rows: RowGroups<'_>, numbers: &[u64], extreme: Extreme) {
     let Extreme { number_type, aggregate } = extreme;
     let wanted = if aggregate == AggregateKind::Min { Ordering::Less } else { Ordering::Greater };
     let replace = |mine: &mut u64, more: u64, order: Ordering| {
@@ -262,14 +267,14 @@ fn add_extremes(
 
     match number_type {
         NumberType::U64 | NumberType::Bool => {
-            add_each(mine, rows, block, column, |mine, more| replace(mine, more, more.cmp(mine)));
+            add_each(mine, rows, numbers, |mine, more| replace(mine, more, more.cmp(mine)));
         }
         NumberType::I64 | NumberType::Timestamp | NumberType::Duration => {
-            add_each(mine, rows, block, column, |mine, more| {
+            add_each(mine, rows, numbers, |mine, more| {
                 replace(mine, more, (more as i64).cmp(&(*mine as i64)));
             });
         }
-        NumberType::F64 => add_each(mine, rows, block, column, |mine, more| {
+        NumberType::F64 => add_each(mine, rows, numbers, |mine, more| {
             let more = number_type.canonical(more);
             replace(mine, more, f64::from_bits(more).total_cmp(&f64::from_bits(*mine)));
         }),

@@ -74,3 +74,22 @@ pub(crate) fn are_equal(a: &[u8], b: &[u8]) -> bool {
 pub(crate) fn utf8(text: &[u8]) -> &str {
     std::str::from_utf8(text).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_equal_if_all_of_their_bytes_are() {
+        for length in 0..70 {
+            let text: Vec<u8> = (0..length).collect();
+            assert!(are_equal(&text, &text.clone()));
+            assert!(!are_equal(&text, &[text.as_slice(), b"x"].concat()));
+            for place in 0..text.len() {
+                let mut other = text.clone();
+                other[place] ^= 1;
+                assert!(!are_equal(&text, &other), "{length} bytes, place {place}");
+            }
+        }
+    }
+}

@@ -70,7 +70,7 @@ fn groups_of(keys: usize, aggregates: &[AggregateKind], report: &Report) -> Grou
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn merging_in_columns_is_merging_row_by_row(

@@ -69,6 +69,25 @@ impl NumberColumn {
         }
     }
 
+    /// Replaces the content of a buffer by the numbers of the column, given the bytes of its block.
+    pub fn read_into(&self, block: &[u8], numbers: &mut Vec<u64>) {
+        let NumberColumn { rows, width, base, deltas } = self;
+        let deltas = block.get(deltas.clone()).unwrap_or_default();
+        let number = |delta: u64| base.wrapping_add(delta);
+
+        // Loops over chunks of a known size become vector instructions.
+        numbers.clear();
+        match width {
+            0 => numbers.resize(*rows, *base),
+            1 => numbers.extend(deltas.iter().map(|delta| number(u64::from(*delta)))),
+            2 => numbers
+                .extend(deltas.as_chunks().0.iter().map(|delta| number(u16::from_le_bytes(*delta).into()))),
+            4 => numbers
+                .extend(deltas.as_chunks().0.iter().map(|delta| number(u32::from_le_bytes(*delta).into()))),
+            _ => numbers.extend(deltas.as_chunks().0.iter().map(|delta| number(u64::from_le_bytes(*delta)))),
+        }
+    }
+
     /// Returns the sum of the numbers if none of them is negative, given the bytes of their block.
     pub(super) fn sum(&self, block: &[u8]) -> Option<u128> {
         let base = u128::from(u64::try_from(self.base as i64).ok()?);
@@ -81,7 +100,7 @@ impl NumberColumn {
     /// Returns the numbers of the column, given the bytes of its block.
     pub fn numbers(&self, block: &[u8]) -> Vec<u64> {
         let mut numbers = Vec::with_capacity(self.rows);
-        self.for_each(block, |number| numbers.push(number));
+        self.read_into(block, &mut numbers);
         numbers
     }
 }
