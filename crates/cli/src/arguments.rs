@@ -85,8 +85,11 @@ pub struct FmtArguments {
 
 /// Options of `pivot server`.
 #[derive(Debug, Args)]
-#[command(after_help = SERVER_HELP)]
+#[command(after_help = SERVER_HELP, args_conflicts_with_subcommands = true)]
 pub struct ServerArguments {
+    /// The task, if it is another than to serve.
+    #[command(subcommand)]
+    pub task: Option<ServerTask>,
     /// The settings of the command line and of the environment.
     #[command(flatten)]
     pub settings: ServerSettings,
@@ -96,6 +99,29 @@ pub struct ServerArguments {
     /// Checks the settings, prints all of them in the form of such a file, and starts nothing.
     #[arg(long)]
     pub check_config: bool,
+}
+
+/// The tasks about a server that runs.
+#[derive(Debug, Subcommand)]
+pub enum ServerTask {
+    /// Copies what a running frontend has stored into a new file.
+    ///
+    /// To go on from it, stop the server, put the file into its data directory as pivot.redb, and start it: it is another
+    /// frontend then, with the same queries, numbers and results. What agents have reported since is missing, and the
+    /// results say so.
+    #[command(verbatim_doc_comment)]
+    Backup(BackupArguments),
+}
+
+/// Options of `pivot server backup`.
+#[derive(Debug, Args)]
+pub struct BackupArguments {
+    /// File to write, which must not be there yet.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Address of the frontend.
+    #[arg(long, env = "PIVOT_FRONTEND", value_name = "URI", default_value = "http://127.0.0.1:7468")]
+    pub frontend: String,
 }
 
 /// Stands below the help of the server.

@@ -17,6 +17,7 @@ use pivot_query::{Diagnostic, Diagnostics, Severity};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tonic::Streaming;
 use tonic::transport::{Channel, Endpoint};
 
 /// How long an address may take to answer.
@@ -164,6 +165,13 @@ impl FrontendConnection {
         Ok(unfold(reader, |mut reader| async { Some((reader.next().await?, reader)) }).boxed())
     }
 
+    /// Returns a copy of what the frontend has stored, part by part.
+    pub(crate) async fn backup(&self) -> Result<BackupParts, CliError> {
+        let reply = self.client.clone().backup(wire::BackupRequest {}).await;
+        let parts = reply.map_err(|status| refused("make a backup", &status))?.into_inner();
+        Ok(BackupParts { parts })
+    }
+
     /// Returns all tracepoints by name.
     pub(crate) async fn tracepoints(&self) -> Result<Vec<ListedTracepoint>, CliError> {
         let reply = self.client.clone().list_tracepoints(wire::ListTracepointsRequest {}).await;
@@ -226,6 +234,20 @@ impl FrontendConnection {
     pub(crate) async fn connected_agents(&self) -> Result<usize, CliError> {
         let agents = self.agents().await?;
         Ok(agents.iter().filter(|agent| agent.presence == AgentPresence::Connected).count())
+    }
+}
+
+/// A backup on its way.
+#[derive(Debug)]
+pub(crate) struct BackupParts {
+    parts: Streaming<wire::BackupPart>,
+}
+
+impl BackupParts {
+    /// Returns the next part, or `None` behind the last.
+    pub(crate) async fn next(&mut self) -> Result<Option<Vec<u8>>, CliError> {
+        let part = self.parts.message().await.map_err(|status| refused("read the backup", &status))?;
+        Ok(part.map(|part| part.data))
     }
 }
 

@@ -31,9 +31,10 @@
 //!
 //! **Reading order:** [`arguments`] and `subcommands`; `client` with `client_session`, `result_frame` and `frontend_lists`, which everything is about;
 //! `humanize`, `terminal_text` and `table`, which make text; `input` and `params`, which read text; `format` and
-//! `batch` with `detach`; `live`; `repl`; `server` with its settings (`server_settings`, `config_file`) and `logs`, `demo` and `fmt`.
+//! `batch` with `detach`; `live`; `repl`; `server` with its settings (`server_settings`, `config_file`) and `logs`, `backup`, `demo` and `fmt`.
 
 pub mod arguments;
+mod backup;
 mod batch;
 mod batch_statement;
 mod client;

@@ -1,12 +1,12 @@
 //! From the command line to the part of the command that does it.
 
-use crate::arguments::{CliArguments, PivotSubcommand};
+use crate::arguments::{CliArguments, PivotSubcommand, ServerTask};
 use crate::client::FrontendConnection;
 use crate::error::CliError;
 use crate::input::InputSource;
 use crate::repl::ReplSession;
 use crate::terminal::is_interactive;
-use crate::{batch, demo, fmt, server};
+use crate::{backup, batch, demo, fmt, server};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
@@ -19,7 +19,10 @@ pub fn run(arguments: CliArguments) -> Result<(), CliError> {
 
     match &arguments.command {
         Some(PivotSubcommand::Server(options)) => {
-            let done = runtime.block_on(server::run(options));
+            let done = match &options.task {
+                Some(ServerTask::Backup(options)) => runtime.block_on(backup::run(options)),
+                None => runtime.block_on(server::run(options)),
+            };
             // A disk that hangs must not keep the process.
             runtime.shutdown_timeout(SHUTDOWN);
             done

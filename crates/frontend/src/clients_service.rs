@@ -15,8 +15,12 @@ use pivot_protocol::wire::{self, frontend_server::Frontend};
 use pivot_protocol::{ProtocolError, from_wire};
 use pivot_query::{CompileOptions, Diagnostics};
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 /// The longest time that a query is run for to measure it.
@@ -24,6 +28,9 @@ const LONGEST_ANALYSIS_NS: i64 = 60_000_000_000;
 
 /// How much longer a measurement stays installed if its client has gone.
 const LEFT_BEHIND_NS: i64 = 5_000_000_000;
+
+/// The bytes of a backup in one message.
+const BACKUP_PART: usize = 256 << 10;
 
 /// The service that clients talk to.
 #[derive(Debug)]
@@ -200,6 +207,21 @@ impl Frontend for ClientsService {
         Ok(Response::new(wire::ListCarriersResponse { carriers, agents }))
     }
 
+    type BackupStream = BoxStream<'static, Result<wire::BackupPart, Status>>;
+
+    async fn backup(&self, _: Request<wire::BackupRequest>) -> Reply<Self::BackupStream> {
+        let Some((file, slot)) = self.shared.backup().await? else {
+            return Err(Status::resource_exhausted("another backup is being made"));
+        };
+
+        let (sender, parts) = mpsc::channel(1);
+        tokio::task::spawn_blocking(move || {
+            send_file(file, &sender);
+            drop(slot);
+        });
+        Ok(Response::new(ReceiverStream::new(parts).boxed()))
+    }
+
     type ResultsStream = BoxStream<'static, Result<wire::Frame, Status>>;
 
     async fn results(&self, request: Request<wire::ResultsRequest>) -> Reply<Self::ResultsStream> {
@@ -210,6 +232,26 @@ impl Frontend for ClientsService {
 
         let frames = unfold(reader, |mut reader| async { Some((reader.next().await?, reader)) });
         Ok(Response::new(frames.boxed()))
+    }
+}
+
+/// Sends a file in parts, until it ends or nobody receives any more.
+fn send_file(mut file: File, sender: &mpsc::Sender<Result<wire::BackupPart, Status>>) {
+    loop {
+        let mut data = vec![0; BACKUP_PART];
+        let part = match file.read(&mut data) {
+            Ok(0) => return,
+            Ok(length) => {
+                data.truncate(length);
+                Ok(wire::BackupPart { data })
+            }
+            Err(error) => Err(Status::unavailable(format!("the copy cannot be read: {error}"))),
+        };
+
+        let is_last = part.is_err();
+        if sender.blocking_send(part).is_err() || is_last {
+            return;
+        }
     }
 }
 

@@ -83,6 +83,11 @@ impl CoveredTime {
         times.chain(self.changed_forgotten.drain(..)).collect()
     }
 
+    /// Has all times stored once more, since they are others than those that were.
+    pub(crate) fn store_again(&mut self) {
+        self.changed.extend(self.agents.keys());
+    }
+
     /// Makes the times as they were stored.
     pub(crate) fn restore(stored: &BTreeMap<u64, WovenTime>) -> CoveredTime {
         let agents = stored.iter().map(|(incarnation, woven)| {

@@ -56,10 +56,12 @@ impl FrameStream {
         let found = state.query_mut(query)?;
         found.readers += 1;
 
+        // A frontend that was restored from a backup may not have come that far.
+        let sequence = if after_sequence > found.frames.sequence() { 0 } else { after_sequence };
         Some(FrameStream {
             shared: shared.clone(),
             query,
-            sequence: after_sequence,
+            sequence,
             selection,
             changed: found.frames.subscribe(),
             stopping: shared.stopping(),

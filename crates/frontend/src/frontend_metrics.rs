@@ -48,8 +48,8 @@ impl StateFigures {
                 true => figures.queries_active += 1,
                 false => figures.queries_finished += 1,
             }
-            figures.open_windows += query.open_windows();
-            figures.staged_groups += query.staged_groups();
+            figures.open_windows += query.windows.open_count();
+            figures.staged_groups += query.windows.staged_groups();
             figures.kept_frames += query.frames.len();
             figures.groups += query.cumulative().groups.len();
             figures.readers += u64::from(query.readers);

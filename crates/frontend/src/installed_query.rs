@@ -34,7 +34,7 @@ const FLUSH_NS: i64 = 3_000_000_000;
 #[derive(Debug)]
 pub(crate) struct InstalledQuery {
     pub(crate) definition: QueryDefinition,
-    windows: QueryWindows,
+    pub(crate) windows: QueryWindows,
     pub(crate) costs: CostLedger,
     /// Replies that lost its tuples on the way.
     pub(crate) unreturned: UnreturnedReplies,
@@ -119,6 +119,19 @@ impl InstalledQuery {
             query.windows.settle_undecided(|| ());
         }
         query
+    }
+
+    /// Notes that what was reported in a time is not known, and that its advice comes with another generation for all
+    /// agents, as after a restore from a backup.
+    pub(crate) fn miss(&mut self, missed: TimeRange, generation: u64) {
+        if self.finished_ns.is_some() {
+            return;
+        }
+        self.misses_rows = true;
+        self.windows.miss(missed);
+        self.windows.covered.store_again();
+        self.definition.generation = generation;
+        self.set_advice_generation(generation);
     }
 
     /// Notes that its advice is another one than before a restart: requests of earlier generations may have missed it.
@@ -210,16 +223,6 @@ impl InstalledQuery {
     /// Returns the groups of all windows that were shown.
     pub(crate) fn cumulative(&self) -> &WindowGroups {
         self.windows.cumulative()
-    }
-
-    /// Returns how many of its windows were not shown yet.
-    pub(crate) fn open_windows(&self) -> usize {
-        self.windows.open_count()
-    }
-
-    /// Returns how many groups were reported for it since the last commit.
-    pub(crate) fn staged_groups(&self) -> usize {
-        self.windows.staged_groups()
     }
 
     /// Takes its part of an agent's report, which is merged at the next tick, and charges it with the cost.

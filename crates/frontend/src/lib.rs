@@ -41,7 +41,7 @@
 //! * catalogue: `announced_exports`, `known_exports`, `program_tracepoint`, `tracepoint_index`, `departed_agents`
 //! * queries: `state`, `compilation`, `state_recompilation`, `convergence`, `query_definition`, `query_owner`, `query_end`, `installed_query`, `installed_queries`, `restored_query`, `cost_ledger`
 //! * merging: `window_groups`, `window`, `windows`, `incomplete_time`, `time_range`, `unreturned_replies`
-//! * what survives a restart: `state_durability`, `store`
+//! * what survives a restart: `state_durability`, `restored_backup`, `store`
 //! * results: `kept_frames`, `select`, `finished_groups`, `estimate` (samples), `evaluated_rows`, `column_role`,
 //!   `unify_column`
 //! * for whoever runs it: `http_routes`, `frontend_metrics` with `commit_figures`, `report_figures` and `process_figures`, `prometheus_text`
@@ -95,6 +95,7 @@ mod report_figures;
 mod report_placement;
 #[cfg(test)]
 mod restart_tests;
+mod restored_backup;
 mod restored_query;
 mod select;
 mod server;

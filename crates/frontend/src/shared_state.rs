@@ -16,6 +16,7 @@ use crate::state::{FrontendState, InstallOutcome};
 use crate::store::{StateChanges, Store, StoreError};
 use pivot_advice::CarrierGlob;
 use pivot_query::{CompileOptions, Diagnostics, compile_with};
+use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -42,6 +43,7 @@ pub(crate) struct SharedState {
     compiler: Compiler,
     compile_slots: Arc<Semaphore>,
     frame_slots: Arc<Semaphore>,
+    backup_slot: Arc<Semaphore>,
     /// The room for frames on their way to clients.
     pub(crate) frame_room: FrameRoom,
     /// The connections of agents and clients.
@@ -92,6 +94,7 @@ impl SharedState {
             compiler,
             compile_slots: Arc::new(Semaphore::new(MAX_COMPILATIONS)),
             frame_slots: Arc::new(Semaphore::new(MAX_COMPUTATIONS)),
+            backup_slot: Arc::new(Semaphore::new(1)),
             frame_room: FrameRoom::default(),
             connections: ConnectionCounts::default(),
             stopping: watch::channel(false).0,
@@ -288,6 +291,17 @@ impl SharedState {
     /// Returns what is wrong with the store, or `None` if the last commit succeeded.
     pub(crate) fn store_problem(&self) -> Option<String> {
         self.store_problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns a copy of the store with all that has happened until now, and what allows no other at the same time; `None`
+    /// if there is another one.
+    pub(crate) async fn backup(&self) -> Result<Option<(File, OwnedSemaphorePermit)>, StoreError> {
+        let Ok(slot) = self.backup_slot.clone().try_acquire_owned() else { return Ok(None) };
+        self.commit().await?;
+
+        let store = self.store.clone();
+        let copied = tokio::task::spawn_blocking(move || store.backup()).await;
+        Ok(Some((copied.unwrap_or(Err(StoreError::Panicked))?, slot)))
     }
 
     fn commits(&self) -> MutexGuard<'_, CommitFigures> {

@@ -11,6 +11,7 @@ use crate::compilation::Compiler;
 use crate::convergence::Convergence;
 use crate::installed_queries::InstalledQueries;
 use crate::options::FrontendOptions;
+use crate::restored_backup::become_another;
 use crate::restored_query::RestoredQuery;
 use crate::state::{FrontendState, Publication};
 use crate::store::{FrontendRecord, StateChanges, StoredState};
@@ -19,14 +20,19 @@ use crate::wanted_advice::WantedNews;
 /// How far the frontend's time may be from what the stored record of it leads to.
 const MOST_OUTDATED_NS: i64 = 10_000_000;
 
+/// The notice of a frontend that is started with a backup.
+const RESTORED: &str =
+    "the store was restored from a backup: results miss what agents have reported since that was made";
+
 impl FrontendState {
     /// Makes the state that was stored, at this time. Returns it with what could not be taken over, for people.
     pub(crate) fn restore(
         options: &FrontendOptions,
-        stored: StoredState,
+        mut stored: StoredState,
         compiler: &Compiler,
         now_ns: i64,
     ) -> (FrontendState, Vec<String>) {
+        let missed = become_another(&mut stored, now_ns);
         let StoredState { frontend, agents, departed, queries } = stored;
         let mut state = FrontendState::new(options, now_ns);
         state.queries = InstalledQueries::new(frontend.frontend, frontend.last_number);
@@ -39,12 +45,16 @@ impl FrontendState {
         state.wanted.set_carriers(carriers);
 
         let mut problems = Vec::new();
-        let mut has_changed = false;
+        if missed.is_some() {
+            problems.push(RESTORED.to_owned());
+        }
+        let mut has_changed = missed.is_some();
         for (number, stored) in &queries {
             let (id, exports) = (state.queries.id(*number), &state.registry.exports);
             match RestoredQuery::new(id, stored, exports, compiler, frontend.generation + 1) {
-                Ok(restored) => {
+                Ok(mut restored) => {
                     has_changed |= restored.has_changed;
+                    missed.iter().for_each(|missed| restored.query.miss(*missed, frontend.generation + 1));
                     state.take_up(restored.query);
                 }
                 Err(problem) => problems.push(problem),
@@ -82,6 +92,7 @@ impl FrontendState {
             last_number: self.queries.last_number,
             woven_everywhere: self.convergence.everywhere(),
             batch: self.batch,
+            is_backup: false,
             carriers: self.wanted.carriers().iter().map(ToString::to_string).collect(),
             clock: self.clock.clone(),
         };

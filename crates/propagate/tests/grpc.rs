@@ -85,6 +85,12 @@ impl Frontend for Packs {
         Err(Status::unimplemented(""))
     }
 
+    type BackupStream = Pin<Box<dyn Stream<Item = Result<BackupPart, Status>> + Send>>;
+
+    async fn backup(&self, _: Request<BackupRequest>) -> Reply<Self::BackupStream> {
+        Err(Status::unimplemented(""))
+    }
+
     async fn list_carriers(&self, _: Request<ListCarriersRequest>) -> Reply<ListCarriersResponse> {
         Err(Status::unimplemented(""))
     }

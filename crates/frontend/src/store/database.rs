@@ -1,8 +1,10 @@
 //! The store's file: opening it, and committing changes to it.
 
+use super::backup;
 use super::load::{self, StoredState};
 use super::records::{RowsRecord, TotalRecord, WovenTimeRecord};
 use super::state_changes::{ChangedAgent, ChangedRows, FoldedTotal, StateChanges};
+use super::store_error::StoreError;
 use super::stored_rows;
 use super::tables::{
     AGENTS, CATALOGUES, DEPARTED, FACTS, FIRST_FORMAT, FORGOTTEN_WINDOWS, FORMAT, FORMAT_FACT, FRONTEND_FACT,
@@ -10,43 +12,13 @@ use super::tables::{
 };
 use pivot_protocol::{to_wire, wire};
 use prost::Message;
-use redb::{Database, DatabaseError, ReadableTable, WriteTransaction};
+use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, WriteTransaction};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use tonic::Status;
 
 /// The name of the file in the data directory.
 const FILE: &str = "pivot.redb";
-
-/// Why the store cannot be opened or written.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum StoreError {
-    /// The directory cannot be made or entered.
-    #[error("the data directory {} cannot be used: {source}", path.display())]
-    Directory { path: PathBuf, source: std::io::Error },
-    /// Another process has the file open.
-    #[error("another pivot server uses the data directory {}; give this one a directory of its own", path.display())]
-    InUse { path: PathBuf },
-    /// A later version has written the file.
-    #[error(
-        "{} has format {found}, and this version reads format {FORMAT}: start the version that wrote it, or another \
-         directory",
-        path.display()
-    )]
-    NewerFormat { path: PathBuf, found: u32 },
-    /// A fault of this program.
-    #[error("the commit stopped with a panic")]
-    Panicked,
-    /// Reading or writing failed.
-    #[error("{}: {source}", path.display())]
-    Failed { path: PathBuf, source: Box<redb::Error> },
-}
-
-impl From<StoreError> for Status {
-    fn from(error: StoreError) -> Status {
-        Status::unavailable(format!("the frontend cannot store its state: {error}"))
-    }
-}
 
 /// Where the frontend keeps its state, if it keeps any.
 #[derive(Debug)]
@@ -105,6 +77,17 @@ impl Store {
         Some(std::fs::metadata(self.path.as_ref()?).ok()?.len())
     }
 
+    /// Returns a copy of what is committed, as a file without a name.
+    pub(crate) fn backup(&self) -> Result<File, StoreError> {
+        let path = self.path.as_ref().ok_or(StoreError::NothingKept)?;
+        let read = {
+            let database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+            let opened = database.as_ref().ok_or(StoreError::NotWritable)?;
+            opened.begin_read().map_err(|source| StoreError::failed(path, source))?
+        };
+        backup::copy(&read, path.parent().unwrap_or(path))
+    }
+
     /// Makes changes durable, those of one advance of the state after the other. When this returns they are on disk; after an
     /// error they may be or not, and are to be committed again, which changes nothing if they were.
     pub(crate) fn commit(&self, changes: &[Arc<StateChanges>]) -> Result<(), StoreError> {
@@ -116,14 +99,10 @@ impl Store {
             Some(opened) => opened,
             None => open_file(path)?,
         };
-        write(&opened, changes).map_err(|source| failed(path, source))?;
+        write(&opened, changes).map_err(|source| StoreError::failed(path, source))?;
         *database = Some(opened);
         Ok(())
     }
-}
-
-fn failed(path: &Path, source: impl Into<redb::Error>) -> StoreError {
-    StoreError::Failed { path: path.to_owned(), source: Box::new(source.into()) }
 }
 
 /// Makes a directory that only its owner may enter, unless there is one.
@@ -138,10 +117,12 @@ fn make_directory(path: &Path) -> std::io::Result<()> {
 /// Opens the file and reads what is in it.
 fn read(path: &Path) -> Result<(Database, Option<StoredState>), StoreError> {
     let database = open_file(path)?;
-    let found = load::format(&database).map_err(|source| failed(path, source))?;
+    let found = load::format(&database).map_err(|source| StoreError::failed(path, source))?;
     let state = match found {
         None => None,
-        Some(FIRST_FORMAT..=FORMAT) => Some(load::state(&database).map_err(|source| failed(path, source))?),
+        Some(FIRST_FORMAT..=FORMAT) => {
+            Some(load::state(&database).map_err(|source| StoreError::failed(path, source))?)
+        }
         Some(found) => return Err(StoreError::NewerFormat { path: path.to_owned(), found }),
     };
     Ok((database, state))
@@ -151,7 +132,7 @@ fn open_file(path: &Path) -> Result<Database, StoreError> {
     match Database::create(path) {
         Ok(database) => Ok(database),
         Err(DatabaseError::DatabaseAlreadyOpen) => Err(StoreError::InUse { path: path.to_owned() }),
-        Err(source) => Err(failed(path, source)),
+        Err(source) => Err(StoreError::failed(path, source)),
     }
 }
 

@@ -215,14 +215,15 @@ fn known(queries: &mut BTreeMap<u32, StoredQuery>, number: u32) -> Result<&mut S
 }
 
 /// Returns a table, or `None` if nothing was ever written to it.
-fn existing<T>(table: Result<T, TableError>) -> Result<Option<T>, redb::Error> {
+pub(super) fn existing<T>(table: Result<T, TableError>) -> Result<Option<T>, redb::Error> {
     match table {
         Err(TableError::TableDoesNotExist(_)) => Ok(None),
         table => Ok(Some(table?)),
     }
 }
 
-fn decode<R: Message + Default>(bytes: &[u8]) -> Result<R, redb::Error> {
+/// Decodes a record.
+pub(super) fn decode<R: Message + Default>(bytes: &[u8]) -> Result<R, redb::Error> {
     R::decode(bytes).map_err(|error| damaged(&error.to_string()))
 }
 

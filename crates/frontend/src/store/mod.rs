@@ -10,17 +10,20 @@
 //! and not what there is. From time to time an open window is written as a whole, and the result since install takes up
 //! windows that are forgotten: both replace what they contain.
 
+mod backup;
 mod database;
 mod load;
 mod records;
 mod state_changes;
+mod store_error;
 mod stored_rows;
 mod tables;
 
-pub(crate) use database::{Store, StoreError};
+pub(crate) use database::Store;
 pub(crate) use load::{StoredAgent, StoredDeparture, StoredQuery, StoredState, StoredWindow};
 pub(crate) use records::{
     AgentProgress, AgentRecord, ClockRecord, DepartedRecord, FrontendRecord, IncompleteRangeRecord,
     MeasuredRecord, QueryRecord, RemovalRecord, ResultRecord, WindowRecord,
 };
 pub(crate) use state_changes::{ChangedAgent, ChangedRows, FoldedTotal, StateChanges, StoredRowsKey};
+pub(crate) use store_error::StoreError;

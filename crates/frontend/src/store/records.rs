@@ -30,6 +30,9 @@ pub(crate) struct FrontendRecord {
     pub(crate) carriers: Vec<String>,
     #[prost(message, optional, tag = "7")]
     pub(crate) clock: Option<ClockRecord>,
+    /// Whether this is a copy, which no frontend has been started with yet.
+    #[prost(bool, tag = "8")]
+    pub(crate) is_backup: bool,
 }
 
 /// The frontend's time at some moment.

@@ -1640,6 +1640,13 @@ pub struct Instance {
     #[prost(bytes = "vec", repeated, tag = "4")]
     pub bags: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
 }
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BackupRequest {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BackupPart {
+    #[prost(bytes = "vec", tag = "1")]
+    pub data: ::prost::alloc::vec::Vec<u8>,
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct InstallRequest {
     /// The text of the query.
@@ -2768,6 +2775,29 @@ pub mod frontend_client {
             req.extensions_mut().insert(GrpcMethod::new("pivot.v1.Frontend", "Results"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// Returns what the frontend has stored, as of now: the bytes of a file of the store, in order. A frontend that is
+        /// started with it is another one, which has the queries of this one with their numbers and results.
+        pub async fn backup(
+            &mut self,
+            request: impl tonic::IntoRequest<super::BackupRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::BackupPart>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/pivot.v1.Frontend/Backup");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("pivot.v1.Frontend", "Backup"));
+            self.inner.server_streaming(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -2867,6 +2897,18 @@ pub mod frontend_server {
             &self,
             request: tonic::Request<super::ResultsRequest>,
         ) -> std::result::Result<tonic::Response<Self::ResultsStream>, tonic::Status>;
+        /// Server streaming response type for the Backup method.
+        type BackupStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::BackupPart, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Returns what the frontend has stored, as of now: the bytes of a file of the store, in order. A frontend that is
+        /// started with it is another one, which has the queries of this one with their numbers and results.
+        async fn backup(
+            &self,
+            request: tonic::Request<super::BackupRequest>,
+        ) -> std::result::Result<tonic::Response<Self::BackupStream>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct FrontendServer<T> {
@@ -3419,6 +3461,52 @@ pub mod frontend_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ResultsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pivot.v1.Frontend/Backup" => {
+                    #[allow(non_camel_case_types)]
+                    struct BackupSvc<T: Frontend>(pub Arc<T>);
+                    impl<
+                        T: Frontend,
+                    > tonic::server::ServerStreamingService<super::BackupRequest>
+                    for BackupSvc<T> {
+                        type Response = super::BackupPart;
+                        type ResponseStream = T::BackupStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::BackupRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Frontend>::backup(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = BackupSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
