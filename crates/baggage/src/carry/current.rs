@@ -171,6 +171,7 @@ pub fn with_current<R>(f: impl FnOnce(Option<&mut Baggage>) -> R) -> R {
 }
 
 /// Whether a request runs on this thread.
+#[inline]
 pub fn in_request() -> bool {
     CURRENT.with(|slot| {
         let current = slot.take();

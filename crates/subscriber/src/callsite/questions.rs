@@ -139,23 +139,35 @@ fn take_fields(enter: &'static Tracepoint) -> Option<FieldWork> {
 }
 
 /// Notes that this thread has entered a span.
+#[inline]
 pub(crate) fn entered_span() {
     if ANY_OPEN.get() {
-        with_open(|open| open.iter_mut().for_each(|question| question.depth += 1));
+        go_deeper();
     }
 }
 
+#[cold]
+fn go_deeper() {
+    with_open(|open| open.iter_mut().for_each(|question| question.depth += 1));
+}
+
 /// Notes that this thread has left a span. Questions that were asked inside are dropped.
+#[inline]
 pub(crate) fn left_span() {
     if ANY_OPEN.get() {
-        with_open(|open| {
-            open.retain_mut(|question| {
-                let is_inside = question.depth > 0;
-                question.depth = question.depth.saturating_sub(1);
-                is_inside
-            });
-        });
+        drop_inner();
     }
+}
+
+#[cold]
+fn drop_inner() {
+    with_open(|open| {
+        open.retain_mut(|question| {
+            let is_inside = question.depth > 0;
+            question.depth = question.depth.saturating_sub(1);
+            is_inside
+        });
+    });
 }
 
 fn keep(question: OpenQuestion) {

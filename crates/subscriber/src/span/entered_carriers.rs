@@ -41,9 +41,9 @@ thread_local! {
     static JUST_LEFT: Cell<Option<SpanKey>> = const { Cell::new(None) };
 }
 
-/// Returns whether a span may be in the stack.
+/// Returns whether the thread may be inside of a carrier by way of a span.
 #[inline]
-fn may_be_entered(entered: SpanKey) -> bool {
+pub(crate) fn may_be_entered(entered: SpanKey) -> bool {
     match NEWEST.get() {
         (0, _) => false,
         (1, newest) => newest == entered,
@@ -62,6 +62,12 @@ fn note_newest(stack: &[EnteredCarrier]) {
 fn with_entered<R>(f: impl FnOnce(&mut Vec<EnteredCarrier>) -> R) -> Option<R> {
     let result = ENTERED.try_with(|entered| entered.try_borrow_mut().ok().map(|mut entered| f(&mut entered)));
     result.ok().flatten()
+}
+
+/// Notes that this thread has entered a span that leads to no carrier.
+#[inline]
+pub(crate) fn note_another() {
+    JUST_LEFT.set(None);
 }
 
 /// Enters a span again by which the thread is inside of a carrier, as recursion does. Returns whether it is.
@@ -86,7 +92,7 @@ pub(crate) fn enter(entered: SpanKey, carrier: SpanKey, carried: Arc<CarriedRequ
         if stack.iter().all(|inside| inside.carrier != carrier) {
             let outside = current::attach(carried.enter());
             stack.push(EnteredCarrier { entered, carrier, carried, app_span, depth: 1, outside });
-            note_newest(stack);
+            NEWEST.set((stack.len(), entered));
         }
     });
 }
@@ -107,6 +113,17 @@ pub(crate) fn exit(entered: SpanKey) -> Option<LeftCarrier> {
 
 fn exit_carrier(entered: SpanKey) -> Option<LeftCarrier> {
     let left = with_entered(|stack| {
+        // A task enters its carrier and leaves it, and nothing in between: then there is nothing to move down.
+        if let [only] = stack.as_mut_slice()
+            && only.entered == entered
+            && only.depth == 1
+        {
+            let EnteredCarrier { carrier, carried, outside, .. } = stack.pop()?;
+            NEWEST.set((0, (0, 0)));
+            JUST_LEFT.set(Some(carrier));
+            return Some(LeftCarrier { carried, request: current::attach(outside) });
+        }
+
         let at = stack.iter().rposition(|inside| inside.entered == entered)?;
         stack[at].depth -= 1;
         if stack[at].depth > 0 {

@@ -104,6 +104,18 @@ impl SpanTable {
         self.shards[bucket % SHARDS].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Returns whether a span may matter to a thread that enters it from within a request.
+    #[inline]
+    pub(crate) fn may_matter_inside(&self, id: u64) -> bool {
+        self.counts[bucket(id)].inside.load(Ordering::Relaxed) > 0
+    }
+
+    /// Returns whether a span may take the time that threads are inside.
+    #[inline]
+    pub(crate) fn may_be_timed(&self, id: u64) -> bool {
+        self.counts[bucket(id)].timed.load(Ordering::Relaxed) > 0
+    }
+
     /// Runs with a span; `None` if nobody waits for it.
     pub(crate) fn with_span<R>(&self, id: u64, f: impl FnOnce(&mut TrackedSpan) -> R) -> Option<R> {
         self.with_counted(id, |counts| &counts.all, f)

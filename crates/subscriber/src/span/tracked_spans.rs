@@ -138,9 +138,18 @@ impl TrackedSpans {
 
     /// Notes that this thread enters a span, and puts it into the request that the span carries or leads
     /// to. `app_span` returns the application's current span, and is called only if that matters.
+    #[inline]
     pub(crate) fn enter(&self, id: &Id, app_span: impl Fn() -> Option<u64>) {
-        let key = self.key(id);
-        let is_inside = in_request();
+        // Most spans that a thread enters are the application's own, in the request that the thread is in already.
+        let (key, is_inside) = (self.key(id), in_request());
+        if is_inside && !self.table.may_matter_inside(key.1) && !entered_carriers::may_be_entered(key) {
+            return entered_carriers::note_another();
+        }
+        self.enter_tracked(key, is_inside, app_span);
+    }
+
+    #[inline(never)]
+    fn enter_tracked(&self, key: SpanKey, is_inside: bool, app_span: impl Fn() -> Option<u64>) {
         let carried = if is_inside {
             self.table.with_span_inside(key.1, TrackedSpan::enter)
         } else {
@@ -170,9 +179,18 @@ impl TrackedSpans {
     }
 
     /// Notes that this thread leaves a span, and takes the request back if it was inside by way of it.
+    #[inline]
     pub(crate) fn exit(&self, id: &Id) {
-        self.table.with_timed(id.into_u64(), TrackedSpan::exit);
-        if let Some(left) = entered_carriers::exit(self.key(id)) {
+        let key = self.key(id);
+        if self.table.may_be_timed(key.1) || entered_carriers::may_be_entered(key) {
+            self.exit_tracked(key);
+        }
+    }
+
+    #[inline(never)]
+    fn exit_tracked(&self, key: SpanKey) {
+        self.table.with_timed(key.1, TrackedSpan::exit);
+        if let Some(left) = entered_carriers::exit(key) {
             left.carried.leave(left.request);
         }
     }
