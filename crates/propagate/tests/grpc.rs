@@ -129,10 +129,12 @@ impl Agents for Echoes {
     }
 }
 
-/// Sends three messages, packing with each, and reads the first `replies` replies.
+/// Sends three messages, packing with each, and reads the first `replies` replies. The peer has the server's address as
+/// its name: what is known of a peer by name would otherwise depend on which tests have ended before.
 async fn attach(address: SocketAddr, replies: usize) {
     let channel = Endpoint::try_from(format!("http://{address}")).unwrap().connect().await.unwrap();
-    let mut calls = AgentsClient::new(ClientLayer::new().layer(channel));
+    let layer = ClientLayer::new().peer(&address.to_string());
+    let mut calls = AgentsClient::new(layer.layer(channel));
 
     let (messages, ending) = carried_stream(tokio_stream::iter(0..3).map(|index| {
         pack(400 + index);
