@@ -134,8 +134,10 @@ async fn a_query_whose_output_nobody_reads_stays_with_its_client_and_goes_with_i
     let agent = pivot::builder().process("leases").frontend(server.url()).init().unwrap();
     // Each window has far more than a pipe holds.
     let text = "FROM l IN Leases.hit GROUP BY l.n SELECT l.n, COUNT EVERY 100ms";
-    let mut client = ClientProcess::start(&server, &["-c", text, "--format", "json"]);
+    let mut killed = ClientProcess::start(&server, &["-c", text, "--format", "json"]);
     wait_for(&server, &[1]).await;
+    let stopped = ClientProcess::start(&server, &["-c", text, "--format", "json"]);
+    wait_for(&server, &[1, 2]).await;
     for n in 0..30_000_u64 {
         pivot::tracepoint!("Leases.hit", n = n);
         if n % 100 == 0 {
@@ -143,9 +145,11 @@ async fn a_query_whose_output_nobody_reads_stays_with_its_client_and_goes_with_i
         }
     }
     tokio::time::sleep(LONG).await;
-    assert_eq!(numbers(&server).await, [1]);
+    assert_eq!(numbers(&server).await, [1, 2]);
 
-    client.kill();
+    killed.kill();
+    wait_for(&server, &[2]).await;
+    stopped.signal("-STOP");
     wait_for(&server, &[]).await;
     drop(agent);
 }

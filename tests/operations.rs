@@ -109,6 +109,24 @@ fn the_example_of_a_file_is_right_and_has_every_setting() {
 }
 
 #[test]
+fn the_examples_of_a_unit_and_of_a_container_use_settings_that_exist() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/deploy");
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    let help = text(&server(&["--help"]).output().unwrap().stdout);
+
+    let (unit, container) = (read("pivot.service"), read("Containerfile"));
+    let flags = unit.lines().filter(|line| line.starts_with("Exec")).flat_map(str::split_whitespace);
+    let flags = flags.filter(|word| word.starts_with("--"));
+    let variables = container.split_whitespace().filter_map(|word| word.split_once('='));
+    let variables = variables.map(|(name, _)| name).filter(|name| name.starts_with("PIVOT_"));
+    let used: Vec<&str> = flags.chain(variables).collect();
+    assert_eq!(used.len(), 6, "{used:?}");
+    for name in used {
+        assert!(help.contains(name), "{name} is a setting");
+    }
+}
+
+#[test]
 fn messages_are_documents_if_programs_read_them() {
     let mut command = server(&["--data", "none", "--listen", "127.0.0.1:0", "--log-format", "json"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

@@ -2214,7 +2214,7 @@ pub struct TracepointField {
 pub struct ResultsRequest {
     #[prost(uint32, tag = "1")]
     pub query: u32,
-    /// 0: all that is kept.
+    /// 0: all that is kept. So is one that no frame has yet, as after a restore from a backup.
     #[prost(uint64, tag = "2")]
     pub after_sequence: u64,
     #[prost(enumeration = "results_request::Wanted", tag = "3")]
