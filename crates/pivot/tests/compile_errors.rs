@@ -36,9 +36,39 @@ fn compile(source: &Path, library: &Path, flags: &[&str]) -> String {
     String::from_utf8(output.stderr).unwrap()
 }
 
-/// Returns the newest build of the library that has the runtime.
+/// Returns the build of the library that this test was linked with. Other commands may have built others into the same
+/// folder, with other features or of other sources; if cargo's notes do not tell which is this one, it is the newest
+/// that has the runtime.
 fn library() -> PathBuf {
-    let folder = std::env::current_exe().unwrap().parent().unwrap().to_owned();
+    let test = std::env::current_exe().unwrap();
+    linked_library(&test).unwrap_or_else(|| newest_library(test.parent().unwrap()))
+}
+
+/// Returns the library that a test was linked with, by the hashes that cargo keeps of what it has built; `None` if it
+/// keeps them in another way.
+fn linked_library(test: &Path) -> Option<PathBuf> {
+    let folder = test.parent()?;
+    let notes = folder.parent()?.join(".fingerprint");
+    let (name, hash) = test.file_stem()?.to_str()?.rsplit_once('-')?;
+    let of_test = notes.join(format!("pivot-{hash}")).join(format!("test-integration-test-{name}.json"));
+
+    // A dependency is a list: a number for the package, its name, whether it is public, and its hash.
+    let noted = std::fs::read_to_string(of_test).ok()?;
+    let (_, rest) = noted.split_once(r#","pivot",false,"#)?;
+    let wanted: u64 = rest.split(']').next()?.parse().ok()?;
+    let wanted: String = wanted.to_le_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+
+    std::fs::read_dir(notes).ok()?.find_map(|entry| {
+        let entry = entry.ok()?;
+        let name = entry.file_name().into_string().ok()?;
+        let is_it = std::fs::read_to_string(entry.path().join("lib-pivot")).is_ok_and(|hash| hash == wanted);
+        let library = folder.join(format!("libpivot-{}.rlib", name.strip_prefix("pivot-")?));
+        (is_it && library.exists()).then_some(library)
+    })
+}
+
+/// Returns the newest build of the library that has the runtime.
+fn newest_library(folder: &Path) -> PathBuf {
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let is_library = |path: &PathBuf| {
         let name = path.file_name().unwrap().to_string_lossy();
@@ -74,6 +104,20 @@ fn normalized(said: &str) -> String {
         }
     }
     out
+}
+
+#[test]
+fn the_cases_are_compiled_against_the_library_of_this_test() {
+    let test = std::env::current_exe().unwrap();
+    let linked = linked_library(&test).expect("cargo keeps its notes in another way than it did");
+    assert_eq!(linked, library());
+
+    // A library that is newer, whatever it is, changes nothing.
+    let other = test.parent().unwrap().join(format!("libpivot-{}.rlib", "f".repeat(16)));
+    std::fs::copy(&linked, &other).unwrap();
+    let found = library();
+    std::fs::remove_file(&other).unwrap();
+    assert_eq!(found, linked);
 }
 
 #[test]
