@@ -422,7 +422,9 @@ impl InstalledQuery {
 
     /// Makes the frame that no other follows: an empty window at the end, and the final cumulative result.
     fn last_frame(&self, registry: &AgentRegistry) -> Frame {
-        let end_ns = self.windows.latest_end_ns();
+        // Without a window it is known when the query was removed.
+        let removed_ns = self.removed.map_or(self.definition.installed_ns, |removed| removed.at_ns);
+        let end_ns = self.windows.latest_end_ns().unwrap_or(removed_ns);
         let time_range = TimeRange { start_ns: end_ns, end_ns };
         let nothing = Arc::new(WindowGroups::new(&self.cumulative().groups));
         let time = RangeCoverage::default();

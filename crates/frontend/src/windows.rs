@@ -137,9 +137,9 @@ impl QueryWindows {
         self.coverage
     }
 
-    /// Returns the end of the latest window, or 0 if there is none.
-    pub(crate) fn latest_end_ns(&self) -> i64 {
-        self.windows.values().map(|window| window.end_ns).max().unwrap_or(0)
+    /// Returns the end of the latest window, or `None` if there was none.
+    pub(crate) fn latest_end_ns(&self) -> Option<i64> {
+        self.windows.values().map(|window| window.end_ns).max()
     }
 
     /// Returns how many windows were not shown yet.
