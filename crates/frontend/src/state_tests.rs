@@ -190,7 +190,7 @@ async fn where_no_agent_has_the_tracepoint_nobody_says_that_nothing_happened() {
         let whole = frames[0].cumulative_completeness.unwrap();
         assert_eq!((frames.len(), frames[0].cumulative.len()), (1, 0), "{text}");
         // Not at the epoch, though there was no window.
-        assert_eq!(frames[0].window_end_ns, 3 * SECOND + 2, "{text}");
+        assert!(frames[0].window_end_ns > 3 * SECOND, "{text}");
         assert_eq!((whole.agents_reporting, whole.agents_expected), (agents, agents), "{text}");
     }
 }
