@@ -141,15 +141,16 @@ impl TrackedSpans {
     #[inline]
     pub(crate) fn enter(&self, id: &Id, app_span: impl Fn() -> Option<u64>) {
         // Most spans that a thread enters are the application's own, in the request that the thread is in already.
-        let (key, is_inside) = (self.key(id), in_request());
-        if is_inside && !self.table.may_matter_inside(key.1) && !entered_carriers::may_be_entered(key) {
+        let key = self.key(id);
+        if in_request() && !self.table.may_matter_inside(key.1) && !entered_carriers::may_be_entered(key) {
             return entered_carriers::note_another();
         }
-        self.enter_tracked(key, is_inside, app_span);
+        self.enter_tracked(key, app_span);
     }
 
     #[inline(never)]
-    fn enter_tracked(&self, key: SpanKey, is_inside: bool, app_span: impl Fn() -> Option<u64>) {
+    fn enter_tracked(&self, key: SpanKey, app_span: impl Fn() -> Option<u64>) {
+        let is_inside = in_request();
         let carried = if is_inside {
             self.table.with_span_inside(key.1, TrackedSpan::enter)
         } else {
