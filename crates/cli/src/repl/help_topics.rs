@@ -253,6 +253,12 @@ pub(super) const TOPICS: &[HelpTopic] = &[
         "A join finds what happened before in the same request. Spans of `tracing` that match one of these globs over target::name begin a request, in all processes and without a restart, beside those that a process names itself (PIVOT_CARRIERS). A glob without `::` is matched with the name alone; `*` stays within a part of the path, `**` does not.",
         "FROM q IN sqlx::query JOIN r IN app::web::http_request@enter ON r -> q GROUP BY r.path SELECT r.path, COUNT",
     ),
+    topic(
+        &["KEEP", "DETACH"],
+        "\\keep [n | name]; pivot -c 'query' --detach",
+        "A query belongs to the client that installs it and is uninstalled when that has been gone for a minute (pivot server --client-grace), however it ended. One that is kept, or installed with --detach, stays until \\drop. \\dq shows the owner of each query, and until when it stays.",
+        "FROM c IN Client.requestComplete GROUP BY c.host SELECT c.host, COUNT",
+    ),
     functions_topic(
         &["BUCKET", "TRUNCATE"],
         "The lower end of the step of that width that x is in.",
