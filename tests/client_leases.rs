@@ -216,6 +216,20 @@ async fn leases_begin_anew_when_the_frontend_is_started_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_frontend_that_stood_still_does_not_take_its_clients_for_gone() {
+    let server = ServerProcess::start_with(GRACE).await;
+    let mut client = ClientProcess::start(&server, &["-c", QUERY]);
+    wait_for(&server, &[1]).await;
+    server.signal("-STOP");
+    tokio::time::sleep(2 * LONG).await;
+    server.signal("-CONT");
+    tokio::time::sleep(LONG).await;
+    assert_eq!(numbers(&server).await, [1]);
+    client.kill();
+    wait_for(&server, &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_is_heard_of_again_within_the_grace_keeps_its_query() {
     let server = ServerProcess::start_with(GRACE).await;
     let query = install(&server, "away").await;
