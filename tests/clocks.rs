@@ -132,7 +132,7 @@ impl Scene {
         let (windows, last) = self.finish().await;
         for (number, agent) in self.agents.iter().enumerate() {
             let name = format!("agent-{number}");
-            let counted = last.cumulative.iter().find(|row| text(row, 0) == name).map(|row| numbers(row));
+            let counted = last.cumulative.iter().find(|row| text(row, 0) == name).map(numbers);
             let counted = counted.unwrap_or_default();
             assert_eq!((counted[0], counted[1]), (agent.hits() as i64, 2 * agent.hits() as i64), "{name}");
         }
