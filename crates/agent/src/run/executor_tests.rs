@@ -541,12 +541,12 @@ fn a_union_lacks_what_one_of_its_bags_may_lack() {
         chosen.into_reports().remove(&BAG.query).expect("the query ran")
     };
 
-    // Nothing is there: certainly, or because one of the two is lost.
-    for (is_lost, uncertain) in [(false, 0), (true, 1)] {
+    // Nothing is there: certainly, or because one of the two is lost, whichever.
+    for (lost, uncertain) in [(None, 0), (Some(BAG.stage), 1), (Some(9), 1)] {
         for matching in [JoinKind::Left, JoinKind::Anti] {
             let mut baggage = Baggage::begin();
-            if is_lost {
-                baggage.mark_lost(BagKey { stage: 9, ..BAG }, TemporalFilter::First(1));
+            if let Some(stage) = lost {
+                baggage.mark_lost(BagKey { stage, ..BAG }, TemporalFilter::First(1));
             }
             let report = report(Some(baggage), matching);
             assert_eq!((report.emitted, report.loss.uncertain), (1, uncertain), "{matching:?}");
