@@ -97,11 +97,24 @@ async fn serve(
     // From here on the registry alone keeps the stream open: it closes it by dropping the outbox.
     let connection = shared.lock().connect(incarnation, identity(hello), catalogue, outbox, shared.now_ns());
 
+    let attached = AttachedAgent { shared: &shared, connection };
     let outcome = receive(&shared, &mut stream, &open, connection).await;
-    shared.lock().disconnect(connection, shared.now_ns());
+    drop(attached);
     if let Some(StreamRefusal { outbox, status }) = outcome {
         // An agent that has gone already does not hear it.
         let _ = outbox.try_send(Err(status));
+    }
+}
+
+/// A connection that is known to have ended when this is dropped, also by a panic: its agent would count as connected for ever.
+struct AttachedAgent<'s> {
+    shared: &'s SharedState,
+    connection: AgentConnectionId,
+}
+
+impl Drop for AttachedAgent<'_> {
+    fn drop(&mut self) {
+        self.shared.lock().disconnect(self.connection, self.shared.now_ns());
     }
 }
 

@@ -29,8 +29,8 @@ use crate::report::report_pieces::{MAX_REPORT_BYTES, divide};
 use crate::report::wire_size::part_bytes;
 use std::collections::VecDeque;
 
-/// The most reports that are kept. Beyond this number two become one.
-pub const MAX_REPORTS: usize = 600;
+/// The most reports that are kept: those of the usual lease, and windows of 100 ms. Beyond this number two become one.
+pub const MAX_REPORTS: usize = 6_000;
 
 /// The most bytes, about, that kept reports take. Beyond this size two become one.
 pub const MAX_KEPT_BYTES: usize = 32 << 20;
@@ -220,7 +220,8 @@ impl Reporter {
 
     /// Returns about how many bytes all kept reports take.
     fn bytes(&self) -> usize {
-        self.kept.iter().flat_map(|report| report.parts.values()).map(QueryReport::bytes).sum()
+        let parts = self.kept.iter().flat_map(|report| report.parts.values());
+        parts.map(|part| size_of::<QueryReport>() + part.bytes()).sum()
     }
 
     /// Merges the two neighbours that together cover the shortest time, among the reports that nobody has seen.
