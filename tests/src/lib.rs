@@ -9,7 +9,7 @@
 //! damage           fuzz ──── queries and messages, nearly right ───────▶ damaged_queries.rs, damaged_messages.rs
 //! load             soak ──── requests for as long as one likes ────────▶ soak.rs, agent_soak.rs
 //! processes        pivot_binary, ServerProcess, TestFrontend, PlayedAgent ──▶ cluster.rs, durable.rs, lease.rs, backlog.rs
-//!                  CountedAgent, ShiftedClock ──────────────────────────▶ clocks.rs
+//!                  CountedAgent, ShiftedClock, TcpProxy ────────────────▶ clocks.rs, faults.rs
 //! the repository   source ── reads Rust without compiling it ──────────▶ tidy, the binary `readability`
 //! ```
 //!
@@ -29,6 +29,7 @@ mod server_process;
 mod shifted_clock;
 pub mod soak;
 pub mod source;
+mod tcp_proxy;
 mod time;
 
 pub use binary::pivot_binary;
@@ -38,4 +39,5 @@ pub use frontend::TestFrontend;
 pub use played_agent::{PlayedAgent, ReportWindow};
 pub use server_process::ServerProcess;
 pub use shifted_clock::ShiftedClock;
+pub use tcp_proxy::{Line, TcpProxy};
 pub use time::{PATIENCE, SECOND_NS, now_ns};
