@@ -8,6 +8,7 @@
 use pivot_protocol::wire;
 use pivot_tests::random::Random;
 use pivot_tests::{CountedAgent, Line, PATIENCE, ServerProcess, TcpProxy, number_setting};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 const AGENT: &str = env!("CARGO_BIN_EXE_counted_agent");
@@ -122,8 +123,8 @@ impl Scene {
         }
     }
 
-    /// Stops the agents that are there and ends the query. Returns its last frame.
-    async fn finish(&mut self) -> wire::Frame {
+    /// Stops the agents that are there and ends the query. Returns the newest frame of each window, and the last one.
+    async fn finish(&mut self) -> (BTreeMap<i64, wire::Frame>, wire::Frame) {
         for (agent, killed) in self.agents.iter_mut().zip(self.killed) {
             if !killed {
                 agent.pause();
@@ -134,10 +135,12 @@ impl Scene {
 
         let request = wire::ResultsRequest { query: self.query, ..Default::default() };
         let mut frames = self.server.client().await.results(request).await.unwrap().into_inner();
+        let mut windows = BTreeMap::new();
         while let Some(frame) = frames.message().await.unwrap() {
             if frame.last {
-                return frame;
+                return (windows, frame);
             }
+            windows.insert(frame.window_start_ns, frame);
         }
         panic!("the stream of an uninstalled query ends with its last frame");
     }
@@ -147,13 +150,13 @@ async fn pause(ms: u64) {
     tokio::time::sleep(Duration::from_millis(ms)).await;
 }
 
-/// The rows and the sum that a frame has of a process.
-fn counted(frame: &wire::Frame, process: &str) -> (u64, u64) {
+/// The number of rows and the sum that a result has of a process.
+fn counted(rows: &[wire::Row], process: &str) -> (u64, u64) {
     let is_of_process = |row: &&wire::Row| match &row.values[0].kind {
         Some(wire::value::Kind::String(text)) => text == process,
         _ => false,
     };
-    let found = frame.cumulative.iter().find(is_of_process);
+    let found = rows.iter().find(is_of_process);
     found.map_or((0, 0), |row| (number(&row.values[1]), number(&row.values[2])))
 }
 
@@ -179,14 +182,17 @@ async fn run(seed: u64) {
     }
     pause(300).await;
 
-    let last = scene.finish().await;
+    let (windows, last) = scene.finish().await;
     let lacks = last.cumulative_completeness.unwrap();
     for (number, agent) in scene.agents.iter().enumerate() {
-        let (rows, sum) = counted(&last, &format!("agent-{number}"));
+        let name = format!("agent-{number}");
+        let (rows, sum) = counted(&last.cumulative, &name);
         let truth = agent.hits();
         let what = format!("seed {seed}, agent {number}: {rows} rows of {truth}, {lacks:?}, {schedule:?}");
         assert_eq!(sum, 2 * rows, "{what}");
         assert!(rows <= truth, "nothing is counted twice: {what}");
+        let in_windows: u64 = windows.values().map(|window| counted(&window.rows, &name).0).sum();
+        assert_eq!(in_windows, rows, "windows add up to the result since install: {what}");
 
         if scene.killed[number] {
             // It may have ended between its file and its tracepoint.
@@ -196,6 +202,8 @@ async fn run(seed: u64) {
         }
     }
     if scene.killed.iter().all(|killed| !killed) {
+        let partial = windows.values().find(|window| window.completeness.unwrap().partial);
+        assert!(partial.is_none(), "marks lift when data has come: seed {seed}, {partial:?}, {schedule:?}");
         assert!(!lacks.partial, "nothing is partial for nothing: seed {seed}, {lacks:?}, {schedule:?}");
     }
 }
