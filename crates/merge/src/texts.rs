@@ -1,4 +1,6 @@
 //! Many texts one after the other, and where each begins.
+//!
+//! Bounds and bytes are made together, so bounds are within the bytes.
 
 /// Many texts, owned.
 #[derive(Debug, Clone)]
@@ -40,17 +42,13 @@ impl<'t> TextSlice<'t> {
     /// Returns a text by its number.
     #[inline(always)]
     pub(crate) fn get(self, number: usize) -> &'t [u8] {
-        match self.bounds.get(number..).and_then(<[usize]>::first_chunk) {
-            Some([start, end]) => self.bytes.get(*start..*end).unwrap_or_default(),
-            None => &[],
-        }
+        &self.bytes[self.bounds[number]..self.bounds[number + 1]]
     }
 
     /// Returns the texts in their order.
     #[inline(always)]
     pub(crate) fn iter(self) -> impl Iterator<Item = &'t [u8]> {
-        let bounds = self.bounds.array_windows();
-        bounds.map(move |[start, end]| self.bytes.get(*start..*end).unwrap_or_default())
+        self.bounds.array_windows().map(move |[start, end]| &self.bytes[*start..*end])
     }
 }
 

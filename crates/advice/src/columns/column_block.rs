@@ -39,26 +39,35 @@ impl ColumnBlock {
         if keys > MAX_COLUMNS || count > MAX_COLUMNS {
             return Err(DecodeError::TooLarge { what: "shape" });
         }
-        let aggregates = reader.raw(count)?.iter().map(|code| {
-            AggregateKind::from_code(*code).ok_or(DecodeError::UnknownTag { what: "aggregate", tag: *code })
-        });
-        let aggregates: Box<[AggregateKind]> = aggregates.collect::<Result<_, _>>()?;
+        // Blocks are small and many, so that each allocation counts.
+        let mut aggregates = Vec::with_capacity(count);
+        for code in reader.raw(count)? {
+            let aggregate = AggregateKind::from_code(*code);
+            aggregates.push(aggregate.ok_or(DecodeError::UnknownTag { what: "aggregate", tag: *code })?);
+        }
 
-        let keys = (0..keys).map(|_| ValueColumn::read(&mut reader, &bytes, rows));
-        let keys = keys.collect::<Result<Vec<_>, _>>()?;
+        let mut columns = Vec::with_capacity(keys);
+        for _ in 0..keys {
+            columns.push(ValueColumn::read(&mut reader, &bytes, rows)?);
+        }
+        let keys = columns;
+
         let spelled = keys.iter().map(|column| column.spelled_bytes(&bytes));
         if spelled.fold(0_usize, usize::saturating_add) > MAX_SPELLED_BYTES {
             return Err(DecodeError::TooLarge { what: "keys" });
         }
 
         let multiplicities = NumberColumn::read(&mut reader, &bytes, rows)?;
-        let states = aggregates.iter().map(|kind| StateColumn::read(&mut reader, &bytes, rows, *kind));
-        let states = states.collect::<Result<Vec<_>, _>>()?;
+
+        let mut states = Vec::with_capacity(count);
+        for aggregate in &aggregates {
+            states.push(StateColumn::read(&mut reader, &bytes, rows, *aggregate)?);
+        }
 
         if !reader.is_empty() {
             return Err(DecodeError::ShapeMismatch);
         }
-        Ok(ColumnBlock { rows, keys, multiplicities, aggregates, states, bytes })
+        Ok(ColumnBlock { rows, keys, multiplicities, aggregates: aggregates.into(), states, bytes })
     }
 
     /// Returns how many rows the groups stand for.
