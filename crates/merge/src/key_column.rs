@@ -16,7 +16,22 @@ pub(crate) enum KeyColumn {
     /// Texts.
     Texts(Texts),
     /// Any values.
-    Values(Vec<Value>),
+    Values(SizedValues),
+}
+
+/// Values of any types, with their size.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SizedValues {
+    values: Vec<Value>,
+    /// How many bytes they take; about.
+    bytes: usize,
+}
+
+impl SizedValues {
+    fn push(&mut self, value: Value) {
+        self.bytes += value.memory_size();
+        self.values.push(value);
+    }
 }
 
 impl KeyColumn {
@@ -35,7 +50,7 @@ impl KeyColumn {
         match incoming {
             IncomingKeys::Numbers(number_type, _) => KeyColumn::Numbers(*number_type, Vec::new()),
             IncomingKeys::Texts(_) => KeyColumn::Texts(Texts::new()),
-            IncomingKeys::Values(_) => KeyColumn::Values(Vec::new()),
+            IncomingKeys::Values(_) => KeyColumn::Values(SizedValues::default()),
         }
     }
 
@@ -47,7 +62,7 @@ impl KeyColumn {
             (KeyColumn::Texts(mine), IncomingKeys::Texts(theirs)) => {
                 are_equal(mine.as_slice().get(group), theirs.get(row))
             }
-            (KeyColumn::Values(mine), IncomingKeys::Values(theirs)) => mine[group] == theirs[row],
+            (KeyColumn::Values(mine), IncomingKeys::Values(theirs)) => mine.values[group] == theirs[row],
             _ => false,
         }
     }
@@ -68,22 +83,24 @@ impl KeyColumn {
             KeyColumn::Empty => Value::Null,
             KeyColumn::Numbers(number_type, numbers) => number_type.value(numbers[group]),
             KeyColumn::Texts(texts) => Value::str(utf8(texts.as_slice().get(group))),
-            KeyColumn::Values(values) => values[group].clone(),
+            KeyColumn::Values(mine) => mine.values[group].clone(),
         }
     }
 
-    /// Returns how many bytes its texts take; about.
+    /// Returns how many bytes its texts take, or its values of any types; about.
     pub(crate) fn text_bytes(&self) -> usize {
         match self {
             KeyColumn::Texts(texts) => texts.as_slice().bytes.len(),
-            KeyColumn::Values(values) => values.len() * size_of::<Value>(),
+            KeyColumn::Values(mine) => mine.bytes,
             KeyColumn::Empty | KeyColumn::Numbers(..) => 0,
         }
     }
 
     /// Makes it a column of any values.
     pub(crate) fn generalize(&mut self, groups: usize) {
-        *self = KeyColumn::Values((0..groups).map(|group| self.value(group)).collect());
+        let mut values = SizedValues::default();
+        (0..groups).for_each(|group| values.push(self.value(group)));
+        *self = KeyColumn::Values(values);
     }
 
     /// Returns the column as keys of a block of which each row is a group.
@@ -92,7 +109,7 @@ impl KeyColumn {
             KeyColumn::Empty => IncomingKeys::Values(Cow::Borrowed(&[])),
             KeyColumn::Numbers(number_type, numbers) => IncomingKeys::Numbers(*number_type, numbers),
             KeyColumn::Texts(texts) => IncomingKeys::Texts(texts.as_slice()),
-            KeyColumn::Values(values) => IncomingKeys::Values(Cow::Borrowed(values)),
+            KeyColumn::Values(mine) => IncomingKeys::Values(Cow::Borrowed(&mine.values)),
         }
     }
 
@@ -105,7 +122,29 @@ impl KeyColumn {
                 let texts: Vec<&str> = texts.as_slice().iter().map(utf8).collect();
                 writer.text_keys(&texts);
             }
-            KeyColumn::Values(values) => writer.value_keys(values.iter()),
+            KeyColumn::Values(mine) => writer.value_keys(mine.values.iter()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::texts::TextSlice;
+
+    #[test]
+    fn texts_among_other_values_take_room_as_well() {
+        let keys = [Value::Null, Value::str("x".repeat(1 << 20))];
+        let incoming = IncomingKeys::Values(Cow::Borrowed(&keys));
+        let mut column = KeyColumn::for_keys(&incoming);
+        (0..2).for_each(|row| column.push(&incoming, row));
+        assert!(column.text_bytes() >= 1 << 20, "{}", column.text_bytes());
+
+        let (bytes, bounds) = ("x".repeat(1 << 20), [0, 1 << 20]);
+        let incoming = IncomingKeys::Texts(TextSlice { bytes: bytes.as_bytes(), bounds: &bounds });
+        let mut column = KeyColumn::for_keys(&incoming);
+        column.push(&incoming, 0);
+        column.generalize(1);
+        assert!(column.text_bytes() >= 1 << 20, "{}", column.text_bytes());
     }
 }

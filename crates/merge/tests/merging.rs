@@ -134,3 +134,22 @@ fn ten_thousand_groups_are_all_found_again() {
     merged.merge(&block, usize::MAX, &mut Groups::new(0, &[AggregateKind::Sum]));
     assert_eq!((merged.len(), merged.row_count()), (10_000, 20_000));
 }
+
+#[test]
+fn long_texts_that_repeat_are_merged_and_stored_however_many_groups_have_them() {
+    // Spelled out, the texts take more than a message could carry; a hundred agents may report as much.
+    let texts: Vec<Value> = (0..100).map(|i| Value::str(format!("{i:02}").repeat(512))).collect();
+    let mut groups = Groups::new(2, &[]);
+    for i in 0..70_000 {
+        groups.entry(&[texts[i as usize % 100].clone(), Value::I64(i)]).n = 1;
+    }
+
+    let merged = MergedGroups::from(&groups);
+    assert_eq!((merged.len(), merged.row_count()), (70_000, 70_000));
+    let stored = ColumnBlock::decode(merged.encode()).expect("it was just encoded");
+    assert_eq!(stored.row_count(), 70_000);
+
+    let (mut total, mut other) = (merged.empty_like(), Groups::new(0, &[]));
+    assert_eq!(total.merge_table(&merged, usize::MAX, &mut other), 0);
+    assert_eq!((total.len(), total.row_count(), other.len()), (70_000, 70_000, 0));
+}

@@ -9,8 +9,13 @@ use crate::error::DecodeError;
 use crate::groups::Groups;
 use crate::value::Value;
 
-/// The most bytes that the texts of dictionaries take when each row has its own: as much as a message could carry.
+/// The most bytes that the texts of dictionaries take when each row has its own: as much as a message could carry. Texts
+/// beyond it are written without a dictionary, so that the bytes of a block bound what they take.
 const MAX_SPELLED_BYTES: usize = 64 << 20;
+
+/// The most rows of a block, some forty times as many as a frontend has groups of a query: columns of equal numbers have no
+/// bytes for a row, and many for each when they are read.
+const MAX_ROWS: usize = 1 << 22;
 
 /// Groups of one shape, in columns: the bytes, and what is where in them.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +39,9 @@ impl ColumnBlock {
     pub fn decode(bytes: Vec<u8>) -> Result<ColumnBlock, DecodeError> {
         let mut reader = ByteReader::new(&bytes);
         let rows = reader.count("rows")?;
+        if rows > MAX_ROWS {
+            return Err(DecodeError::TooLarge { what: "rows" });
+        }
         let keys = usize::try_from(reader.varint()?).unwrap_or(usize::MAX);
         let count = reader.count("shape")?;
         if keys > MAX_COLUMNS || count > MAX_COLUMNS {
@@ -97,6 +105,8 @@ impl ColumnBlock {
 #[derive(Debug)]
 pub struct ColumnBlockWriter {
     writer: ByteWriter,
+    /// How many bytes the texts of further dictionaries may take when each row has its own.
+    spelled_room: usize,
 }
 
 impl ColumnBlockWriter {
@@ -107,7 +117,7 @@ impl ColumnBlockWriter {
         writer.varint(keys as u64);
         writer.varint(aggregates.len() as u64);
         aggregates.iter().for_each(|aggregate| writer.u8(*aggregate as u8));
-        ColumnBlockWriter { writer }
+        ColumnBlockWriter { writer, spelled_room: MAX_SPELLED_BYTES }
     }
 
     /// Returns the bytes of the block.
@@ -122,12 +132,12 @@ impl ColumnBlockWriter {
 
     /// Adds a key column of texts.
     pub fn text_keys(&mut self, texts: &[&str]) {
-        ValueColumn::write_texts(&mut self.writer, texts);
+        self.spelled_room -= ValueColumn::write_texts(&mut self.writer, texts, self.spelled_room);
     }
 
     /// Adds a key column of values of any types.
     pub fn value_keys<'v>(&mut self, values: impl Iterator<Item = &'v Value> + Clone) {
-        ValueColumn::write(&mut self.writer, values);
+        self.spelled_room -= ValueColumn::write(&mut self.writer, values, self.spelled_room);
     }
 
     /// Adds the multiplicities of the groups.

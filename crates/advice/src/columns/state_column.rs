@@ -84,7 +84,8 @@ impl StateColumn {
             AggregateKind::Average => write_averages(writer, states.clone()),
             AggregateKind::Min | AggregateKind::Max | AggregateKind::Any => {
                 writer.u8(VALUES);
-                ValueColumn::write(writer, states.clone().filter_map(kept_value));
+                // Readers share the texts of states, and spell out those of keys alone.
+                ValueColumn::write(writer, states.clone().filter_map(kept_value), usize::MAX);
                 true
             }
             _ => false,

@@ -98,18 +98,25 @@ impl NumberType {
 }
 
 impl ValueColumn {
-    /// Appends a column of these values, in whichever form fits them.
-    pub(super) fn write<'v>(writer: &mut ByteWriter, values: impl Iterator<Item = &'v Value> + Clone) {
+    /// Appends a column of these values, in whichever form fits them. Returns the bytes of texts as
+    /// [`ValueColumn::write_texts`] does.
+    pub(super) fn write<'v>(
+        writer: &mut ByteWriter,
+        values: impl Iterator<Item = &'v Value> + Clone,
+        spelled_room: usize,
+    ) -> usize {
         if let Some((number_type, numbers)) = all_numbers(values.clone()) {
-            return ValueColumn::write_numbers(writer, number_type, &numbers);
+            ValueColumn::write_numbers(writer, number_type, &numbers);
+            return 0;
         }
 
         let texts: Option<Vec<&str>> = values.clone().map(text).collect();
         match texts {
-            Some(texts) => ValueColumn::write_texts(writer, &texts),
+            Some(texts) => ValueColumn::write_texts(writer, &texts, spelled_room),
             None => {
                 writer.u8(VALUES);
                 values.for_each(|value| writer.value(value));
+                0
             }
         }
     }
@@ -120,16 +127,22 @@ impl ValueColumn {
         NumberColumn::write(writer, numbers);
     }
 
-    /// Appends a column of texts, with a dictionary if at most half of them differ.
-    pub(super) fn write_texts(writer: &mut ByteWriter, texts: &[&str]) {
-        let Some((distinct, indices)) = dictionary(texts) else {
+    /// Appends a column of texts, with a dictionary if at most half of them differ and all of them have at most
+    /// `spelled_room` bytes. Returns how many bytes all have that are in a dictionary.
+    pub(super) fn write_texts(writer: &mut ByteWriter, texts: &[&str], spelled_room: usize) -> usize {
+        let spelled_bytes = texts.iter().map(|text| text.len()).sum();
+        let dictionary = if spelled_bytes <= spelled_room { dictionary(texts) } else { None };
+        let Some((distinct, indices)) = dictionary else {
             writer.u8(TEXTS);
-            return TextColumn::write(writer, texts);
+            TextColumn::write(writer, texts);
+            return 0;
         };
+
         writer.u8(DICTIONARY);
         writer.varint(distinct.len() as u64);
         TextColumn::write(writer, &distinct);
         NumberColumn::write(writer, &indices);
+        spelled_bytes
     }
 
     /// Takes a column of so many rows off a reader of `block`.
