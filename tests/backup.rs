@@ -120,7 +120,10 @@ async fn a_backup_is_made_into_a_new_file_or_not_at_all() {
     let other = folder.path().join("other");
     let output = tokio::task::block_in_place(|| backup(&nothing.url(), &other));
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(stderr.contains("keeps nothing") && !other.exists(), "{stderr}");
+    assert!(
+        stderr.contains("cannot make a backup: the frontend keeps nothing") && !other.exists(),
+        "{stderr}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -62,11 +62,11 @@ pub(crate) struct ReportedGroups {
 }
 
 impl ReportedGroups {
-    /// Whether there are any groups.
-    pub(crate) fn has_any(&self) -> bool {
-        let in_rows = [&self.sampled.groups, &self.other];
-        let has_exact = self.exact.as_ref().is_some_and(|block| block.rows > 0);
-        has_exact || in_rows.into_iter().flatten().any(|groups| !groups.is_empty())
+    /// Returns how many rows all groups stand for.
+    pub(crate) fn row_count(&self) -> u64 {
+        let exact = self.exact.as_ref().map_or(0, ColumnBlock::row_count);
+        let in_rows = [&self.sampled.groups, &self.other].into_iter().flatten();
+        in_rows.map(Groups::row_count).fold(exact, u64::saturating_add)
     }
 }
 

@@ -253,8 +253,7 @@ impl InstalledQuery {
     /// the result since install alone tells of them. Returns how many.
     pub(crate) fn lose_part(&mut self, part: &DecodedQueryReport) -> u64 {
         let mut lost = WindowGroups::new(&self.windows.cumulative().groups);
-        lost.add_refused(part);
-        let rows = lost.loss.dropped;
+        let rows = lost.add_refused(part);
         if self.finished_ns.is_none() && !lost.is_empty() {
             self.windows.stage_outside_windows(&lost);
         }

@@ -272,3 +272,36 @@ async fn an_agent_is_late_however_long_it_was_away() {
     let last = scene.finish(later_ns + SECOND).await;
     assert_eq!((count(&last.cumulative), scene.listed(1).misplaced_rows), (330, 0));
 }
+
+#[tokio::test]
+async fn rows_that_an_agent_had_lost_already_are_not_lost_once_more_when_they_are_refused() {
+    let mut scene = Scene::new(TEXT, &[FOLLOWING, FOLLOWING]);
+    // Seven were emitted, for three of which the agent had no room.
+    let mut report = scene.part(4);
+    report.parts[0].emitted = 7;
+    report.parts[0].loss = Some(wire::Loss { dropped: 3, ..wire::Loss::default() });
+    scene.send(1, window(BEGIN - HOUR), report, BEGIN + 1);
+
+    let last = scene.finish(BEGIN + 10 * SECOND).await;
+    let lacks = last.cumulative_completeness.unwrap();
+    assert_eq!((lacks.loss.unwrap().dropped, lacks.partial), (7, true));
+    assert_eq!(scene.listed(1).misplaced_rows, 4);
+}
+
+#[tokio::test]
+async fn numbers_of_rows_may_be_anything() {
+    let mut scene = Scene::new(TEXT, &[FOLLOWING, FOLLOWING]);
+    let mut report = scene.part(u64::MAX);
+    // Of a shape that the query has not, which is dropped.
+    let mut other = Groups::new(3, &[]);
+    other.entry(&[Value::str("a"), Value::str("b"), Value::str("c")]).n = u64::MAX;
+    (report.parts[0].other, report.parts[0].sampled) = (to_wire::groups(&other), to_wire::groups(&other));
+    report.parts.push(report.parts[0].clone());
+
+    for window in [window(BEGIN), window(BEGIN - HOUR)] {
+        scene.send(1, window, report.clone(), BEGIN + SECOND);
+    }
+    let last = scene.finish(BEGIN + 10 * SECOND).await;
+    assert!(last.cumulative_completeness.unwrap().partial);
+    assert_eq!(scene.state.reports.rows, u64::MAX);
+}

@@ -21,7 +21,8 @@ impl ReportFigures {
         match check {
             SequenceCheck::Next => {
                 self.merged += 1;
-                self.rows += report.parts.iter().map(|part| part.emitted).sum::<u64>();
+                let rows = report.parts.iter().map(|part| part.emitted);
+                self.rows = rows.fold(self.rows, u64::saturating_add);
             }
             SequenceCheck::Duplicate => self.duplicate += 1,
             SequenceCheck::Gap => self.refused += 1,

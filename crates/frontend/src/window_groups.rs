@@ -75,16 +75,15 @@ impl WindowGroups {
         self.merge_rest(sampled, other.as_ref());
     }
 
-    /// Counts the rows of one agent's part of a report as dropped.
-    pub(crate) fn add_refused(&mut self, part: &DecodedQueryReport) {
-        let rows = match part.emitted {
-            // That something was lost must show even if the agent claims that there was nothing.
-            0 if part.groups.as_ref().is_none_or(ReportedGroups::has_any) => 1,
-            emitted => emitted,
-        };
-        self.emitted = self.emitted.saturating_add(rows);
+    /// Counts the rows of one agent's part of a report as dropped, beside those that the agent has lost itself. Returns how
+    /// many.
+    pub(crate) fn add_refused(&mut self, part: &DecodedQueryReport) -> u64 {
+        // Without groups that can be read, it is not known which of the emitted rows the agent has lost.
+        let rows = part.groups.as_ref().map_or(part.emitted.max(1), ReportedGroups::row_count);
+        self.emitted = self.emitted.saturating_add(part.emitted.max(rows));
         self.loss.merge(&part.loss);
         self.count_dropped(rows);
+        rows
     }
 
     /// Adds the groups and the counts of another table.
@@ -103,7 +102,7 @@ impl WindowGroups {
     fn merge_rest(&mut self, sampled: &SampledGroups, other: Option<&Groups>) {
         let mut dropped = 0;
         if let Some(other) = other {
-            dropped += merge_all(&mut self.other, other);
+            dropped = merge_all(&mut self.other, other);
         }
         if let Some(more) = &sampled.groups {
             // A sample has one more key than the exact groups: the part of the requests.
@@ -111,7 +110,8 @@ impl WindowGroups {
                 .sampled
                 .groups
                 .get_or_insert_with(|| Groups::new(self.groups.keys() + 1, self.groups.aggregates()));
-            dropped += merge_bounded(mine, MAX_SAMPLED, more, &mut self.other);
+            let sampled_rows = merge_bounded(mine, MAX_SAMPLED, more, &mut self.other);
+            dropped = dropped.saturating_add(sampled_rows);
         }
 
         self.sampled.merge_counts(sampled);

@@ -43,6 +43,12 @@ impl StoreError {
 
 impl From<StoreError> for Status {
     fn from(error: StoreError) -> Status {
-        Status::unavailable(format!("the frontend cannot store its state: {error}"))
+        match error {
+            // These say all that there is, and not that the frontend is away.
+            StoreError::NothingKept | StoreError::NotWritable => {
+                Status::failed_precondition(error.to_string())
+            }
+            error => Status::unavailable(format!("the frontend cannot store its state: {error}")),
+        }
     }
 }
