@@ -19,7 +19,7 @@ pub struct FrontendOptions {
     pub keep_frames: usize,
     /// How long the frames of an uninstalled query are kept.
     pub keep_finished: Duration,
-    /// How long a query that goes with its client stays when the client is not heard of.
+    /// How long a query that goes with its client stays when the client is not heard of; at least a second.
     pub client_grace: Duration,
     /// The most connections of agents and clients together; fewer if the process may not open so many files.
     pub max_connections: usize,

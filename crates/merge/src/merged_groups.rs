@@ -162,7 +162,7 @@ impl MergedGroups {
         }
         match ColumnBlock::decode(more.encode()) {
             Ok(block) => self.merge(&block, limit, other),
-            // What was encoded here can be read, unless the shape is beyond all that queries have.
+            // What was encoded here can be read, unless there are more columns or groups than any query has.
             Err(_) => more.row_count(),
         }
     }

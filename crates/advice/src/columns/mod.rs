@@ -38,7 +38,8 @@
 //! ```
 //!
 //! Decoding checks everything, and takes no more memory than a small multiple of the bytes. It refuses more rows than
-//! bytes, which no honest writer makes, since rows differ in some column.
+//! bytes, which no honest writer makes, since rows differ in some column; more than four million rows; and key texts in
+//! dictionaries that would take more than 64 MiB if each row had its own, which are written without dictionaries.
 
 mod column_block;
 mod encode_groups;
