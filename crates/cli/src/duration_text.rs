@@ -20,11 +20,12 @@ fn read(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(number * seconds_per_unit).ok()
 }
 
-/// Writes a duration so that it can be read again, to the millisecond.
+/// Writes a duration so that it can be read again.
 pub(crate) fn write_duration(duration: Duration) -> String {
     match duration.subsec_nanos() {
         0 => format!("{}s", duration.as_secs()),
-        _ => format!("{}ms", duration.as_millis()),
+        nanoseconds if nanoseconds % 1_000_000 == 0 => format!("{}ms", duration.as_millis()),
+        _ => format!("{}ms", duration.as_secs_f64() * 1_000.0),
     }
 }
 
@@ -44,8 +45,8 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_as_it_was() {
-        for milliseconds in [0, 1, 1_500, 60_000, 86_400_000] {
-            let duration = Duration::from_millis(milliseconds);
+        for microseconds in [0, 1, 500, 1_000, 1_500_000, 60_000_000, 60_000_250, 86_400_000_000] {
+            let duration = Duration::from_micros(microseconds);
             assert_eq!(parse_duration(&write_duration(duration)), Ok(duration));
         }
     }
