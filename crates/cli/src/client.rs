@@ -3,9 +3,9 @@
 use crate::client_session::{ClientSession, QueryStay};
 use crate::error::CliError;
 use crate::frame_reader::{FrameNews, FrameReader, refused};
-use crate::frontend_lists::{AgentPresence, ListedAgent, ListedCarriers, ListedQuery};
+use crate::frontend_lists::{AgentPresence, ListedAgent, ListedCarriers, ListedHistory, ListedQuery};
 use crate::params::QueryParams;
-use crate::result_frame::{FrameColumn, columns_from_wire};
+use crate::result_frame::{FrameColumn, ResultFrame, columns_from_wire};
 use futures::stream::{BoxStream, StreamExt, unfold};
 use pivot_advice::{CarrierGlob, Type};
 use pivot_protocol::wire::frontend_client::FrontendClient;
@@ -172,6 +172,34 @@ impl FrontendConnection {
         Ok(BackupParts { parts })
     }
 
+    /// Returns the queries of which windows are kept.
+    pub(crate) async fn history(&self) -> Result<ListedHistory, CliError> {
+        let reply = self.client.clone().list_history(wire::ListHistoryRequest {}).await;
+        let reply = reply.map_err(|status| refused("list history", &status))?;
+        Ok(ListedHistory::from_wire(reply.into_inner()))
+    }
+
+    /// Adds up the windows of a query that begin from a time on: all of them, or those of each step.
+    pub(crate) async fn read_history(
+        &self,
+        query: u32,
+        from_ns: i64,
+        step: Option<Duration>,
+    ) -> Result<HistoryFrames, CliError> {
+        let step_ns = step.map_or(0, |step| i64::try_from(step.as_nanos()).unwrap_or(i64::MAX));
+        let request = wire::ReadHistoryRequest { query, from_ns, to_ns: 0, step_ns };
+        let reply = self.client.clone().read_history(request).await;
+        let frames = reply.map_err(|status| refused("read history", &status))?.into_inner();
+        Ok(HistoryFrames { frames })
+    }
+
+    /// Forgets the windows of a query until now.
+    pub(crate) async fn drop_history(&self, query: u32) -> Result<(), CliError> {
+        let reply = self.client.clone().drop_history(wire::DropHistoryRequest { query }).await;
+        reply.map_err(|status| refused("drop history", &status))?;
+        Ok(())
+    }
+
     /// Returns all tracepoints by name.
     pub(crate) async fn tracepoints(&self) -> Result<Vec<ListedTracepoint>, CliError> {
         let reply = self.client.clone().list_tracepoints(wire::ListTracepointsRequest {}).await;
@@ -234,6 +262,20 @@ impl FrontendConnection {
     pub(crate) async fn connected_agents(&self) -> Result<usize, CliError> {
         let agents = self.agents().await?;
         Ok(agents.iter().filter(|agent| agent.presence == AgentPresence::Connected).count())
+    }
+}
+
+/// Sums of windows on their way.
+#[derive(Debug)]
+pub(crate) struct HistoryFrames {
+    frames: Streaming<wire::Frame>,
+}
+
+impl HistoryFrames {
+    /// Returns the next sum, or `None` behind the last.
+    pub(crate) async fn next(&mut self) -> Result<Option<ResultFrame>, CliError> {
+        let frame = self.frames.message().await.map_err(|status| refused("read history", &status))?;
+        Ok(frame.map(ResultFrame::from_wire).transpose()?)
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// Reads a duration. The error is a sentence for the user.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
-    read(text).ok_or_else(|| format!("`{text}` is not a duration like 500ms, 10s, 2m or 1h"))
+    read(text).ok_or_else(|| format!("`{text}` is not a duration like 500ms, 10s, 2m, 1h or 7d"))
 }
 
 fn read(text: &str) -> Option<Duration> {
@@ -14,6 +14,7 @@ fn read(text: &str) -> Option<Duration> {
         "s" => 1.0,
         "m" | "min" => 60.0,
         "h" => 3_600.0,
+        "d" => 86_400.0,
         _ => return None,
     };
     let number: f64 = number.parse().ok()?;
@@ -23,6 +24,9 @@ fn read(text: &str) -> Option<Duration> {
 /// Writes a duration so that it can be read again.
 pub(crate) fn write_duration(duration: Duration) -> String {
     match duration.subsec_nanos() {
+        0 if duration.as_secs() >= 3_600 && duration.as_secs().is_multiple_of(3_600) => {
+            format!("{}h", duration.as_secs() / 3_600)
+        }
         0 => format!("{}s", duration.as_secs()),
         nanoseconds if nanoseconds % 1_000_000 == 0 => format!("{}ms", duration.as_millis()),
         _ => format!("{}ms", duration.as_secs_f64() * 1_000.0),

@@ -106,6 +106,83 @@ pub(crate) struct ListedCarrier {
     pub(crate) spans: Vec<String>,
 }
 
+/// The windows that a frontend keeps after they have closed.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct ListedHistory {
+    /// In the order of their numbers.
+    pub(crate) queries: Vec<ListedHistoryQuery>,
+    /// The frontend's clock.
+    now_ns: i64,
+    /// The place of the files.
+    pub(crate) location: String,
+    /// Why windows are not put into files, if they are not.
+    pub(crate) problem: Option<String>,
+    /// How long windows are kept of queries that do not say it themselves.
+    pub(crate) keep: Duration,
+}
+
+/// A query of which windows are kept.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct ListedHistoryQuery {
+    pub(crate) number: u32,
+    /// May be empty.
+    pub(crate) name: String,
+    pub(crate) text: String,
+    /// The length of a window.
+    pub(crate) every: Duration,
+    pub(crate) is_installed: bool,
+    /// The start of the first window; `None` without any.
+    pub(crate) first_ns: Option<i64>,
+    /// The end of the last.
+    pub(crate) last_ns: Option<i64>,
+    pub(crate) files: u64,
+    pub(crate) bytes: u64,
+    /// How long its windows are kept, if it says so itself.
+    pub(crate) keep: Option<Duration>,
+}
+
+impl ListedHistory {
+    pub(crate) fn from_wire(reply: wire::ListHistoryResponse) -> ListedHistory {
+        let wire::ListHistoryResponse { queries, now_ns, location, problem, keep_ns } = reply;
+        ListedHistory {
+            queries: queries.into_iter().map(ListedHistoryQuery::from_wire).collect(),
+            now_ns,
+            location,
+            problem: Some(problem).filter(|problem| !problem.is_empty()),
+            keep: length(keep_ns),
+        }
+    }
+
+    /// Returns the time so long ago, by the frontend's clock; the beginning of all times without a length.
+    pub(crate) fn start_ns(&self, since: Option<Duration>) -> i64 {
+        let length_ns = since.map(|since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX));
+        length_ns.map_or(i64::MIN, |length_ns| self.now_ns.saturating_sub(length_ns))
+    }
+}
+
+impl ListedHistoryQuery {
+    fn from_wire(query: wire::KeptQuery) -> ListedHistoryQuery {
+        let has_any = query.last_ns > query.first_ns;
+
+        ListedHistoryQuery {
+            number: query.number,
+            name: query.name,
+            text: query.text,
+            every: length(query.every_ns),
+            is_installed: query.installed,
+            first_ns: has_any.then_some(query.first_ns),
+            last_ns: has_any.then_some(query.last_ns),
+            files: query.files,
+            bytes: query.bytes,
+            keep: query.keep_ns.map(length),
+        }
+    }
+}
+
+fn length(ns: i64) -> Duration {
+    Duration::from_nanos(u64::try_from(ns).unwrap_or(0))
+}
+
 /// Whether one listed agent is connected, has left, or was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AgentPresence {

@@ -36,6 +36,11 @@ pub(crate) fn clock(ns: i64) -> String {
     DateTime::from_timestamp_nanos(ns).format(form).to_string()
 }
 
+/// Returns the date and the time of day in UTC, to the second.
+pub(crate) fn date_and_clock(ns: i64) -> String {
+    DateTime::from_timestamp_nanos(ns).format("%Y-%m-%d %H:%M:%S").to_string()
+}
+
 /// Returns a duration with three digits, in the largest unit that leaves one digit before the point.
 pub(crate) fn duration(ns: i64) -> String {
     const UNITS: [(f64, &str); 3] = [(1e9, "s"), (1e6, "ms"), (1e3, "µs")];

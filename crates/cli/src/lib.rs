@@ -37,6 +37,7 @@ pub mod arguments;
 mod backup;
 mod batch;
 mod batch_statement;
+mod bytes_text;
 mod client;
 mod client_session;
 mod config_file;

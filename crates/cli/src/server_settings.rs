@@ -5,9 +5,10 @@
 //! the command line        the environment             the file of --config      the default
 //! ```
 
+use crate::bytes_text::{parse_bytes, write_bytes};
 use crate::duration_text::{parse_duration, write_duration};
 use clap::{Args, ValueEnum};
-use pivot_frontend::FrontendOptions;
+use pivot_frontend::{FrontendOptions, HistoryOptions};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -45,6 +46,19 @@ pub struct ServerSettings {
     /// How long the frames of an uninstalled query are kept [default: 60s]
     #[arg(long, value_name = "DURATION", env = "PIVOT_KEEP_FINISHED", value_parser = parse_duration)]
     pub keep_finished: Option<Duration>,
+    /// Directory in which windows are kept after they have closed; by default `history` in the data directory, and none
+    /// without one
+    #[arg(long, value_name = "DIRECTORY", env = "PIVOT_HISTORY")]
+    pub history: Option<String>,
+    /// How long windows are kept [default: 24h]
+    #[arg(long, value_name = "DURATION", env = "PIVOT_KEEP", value_parser = parse_duration)]
+    pub keep: Option<Duration>,
+    /// The most bytes of windows that are kept, such as 10GB or 512MiB; the oldest go first [default: 10GiB]
+    #[arg(long, value_name = "BYTES", env = "PIVOT_KEEP_BYTES", value_parser = parse_bytes)]
+    pub keep_bytes: Option<u64>,
+    /// How long windows stay in the store before they are put into files [default: 5m]
+    #[arg(long, value_name = "DURATION", env = "PIVOT_HISTORY_FILE_AFTER", value_parser = parse_duration)]
+    pub history_file_after: Option<Duration>,
     /// The most connections of agents and clients together; fewer if the process may not open so many files
     /// [default: 20000]
     #[arg(long, value_name = "N", env = "PIVOT_MAX_CONNECTIONS", value_parser = positive)]
@@ -87,6 +101,11 @@ impl ServerSettings {
             window_grace: self.window_grace.or(others.window_grace),
             keep_frames: self.keep_frames.or(others.keep_frames),
             keep_finished: self.keep_finished.or(others.keep_finished),
+
+            history: self.history.or(others.history),
+            keep: self.keep.or(others.keep),
+            keep_bytes: self.keep_bytes.or(others.keep_bytes),
+            history_file_after: self.history_file_after.or(others.history_file_after),
             max_connections: self.max_connections.or(others.max_connections),
             log: self.log.or(others.log),
             log_format: self.log_format.or(others.log_format),
@@ -103,6 +122,12 @@ impl ServerSettings {
             grace: self.window_grace.unwrap_or(usual.grace),
             keep_frames: self.keep_frames.unwrap_or(usual.keep_frames),
             keep_finished: self.keep_finished.unwrap_or(usual.keep_finished),
+            history: HistoryOptions {
+                location: self.history,
+                keep: self.keep.unwrap_or(usual.history.keep),
+                keep_bytes: self.keep_bytes.unwrap_or(usual.history.keep_bytes),
+                file_after: self.history_file_after.unwrap_or(usual.history.file_after),
+            },
             max_connections: self.max_connections.unwrap_or(usual.max_connections),
         };
 
@@ -118,7 +143,7 @@ impl ServerSettings {
 impl fmt::Display for EffectiveSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let FrontendOptions { listen, data, grace, keep_frames, keep_finished, .. } = &self.frontend;
-        let FrontendOptions { client_grace, max_connections, .. } = &self.frontend;
+        let FrontendOptions { client_grace, history, max_connections, .. } = &self.frontend;
         let data = data.as_deref().unwrap_or(Path::new("none"));
         let log_format = match self.log_format {
             LogFormat::Text => "text",
@@ -131,6 +156,12 @@ impl fmt::Display for EffectiveSettings {
         writeln!(f, "window-grace = \"{}\"", write_duration(*grace))?;
         writeln!(f, "keep-frames = {keep_frames}")?;
         writeln!(f, "keep-finished = \"{}\"", write_duration(*keep_finished))?;
+        if let Some(location) = &history.location {
+            writeln!(f, "history = {location:?}")?;
+        }
+        writeln!(f, "keep = \"{}\"", write_duration(history.keep))?;
+        writeln!(f, "keep-bytes = \"{}\"", write_bytes(history.keep_bytes))?;
+        writeln!(f, "history-file-after = \"{}\"", write_duration(history.file_after))?;
         writeln!(f, "max-connections = {max_connections}")?;
         writeln!(f, "log = {:?}", self.log)?;
         writeln!(f, "log-format = \"{log_format}\"")

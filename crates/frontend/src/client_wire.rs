@@ -1,6 +1,7 @@
 //! Messages of clients decoded, and answers to them encoded.
 
-use crate::agent_registry::{AgentCoverage, AgentRegistry};
+use crate::agent_coverage::AgentCoverage;
+use crate::agent_registry::AgentRegistry;
 use crate::agent_report::AgentLosses;
 use crate::agent_session::{AgentPresence, AgentSession};
 use crate::column_role::ColumnRole;

@@ -3,6 +3,7 @@
 use crate::client_wire;
 use crate::compilation::CompiledQuery;
 use crate::frame_stream::FrameStream;
+use crate::history_calls;
 use crate::installed_queries::InstallRefusal;
 use crate::kept_frames::FrameSelection;
 use crate::server_clock::wall_ns;
@@ -205,6 +206,27 @@ impl Frontend for ClientsService {
         let carriers = client_wire::carriers(state.carriers(), &state.registry);
         let agents = u32::try_from(state.registry.connected().count()).unwrap_or(u32::MAX);
         Ok(Response::new(wire::ListCarriersResponse { carriers, agents }))
+    }
+
+    async fn list_history(&self, _: Request<wire::ListHistoryRequest>) -> Reply<wire::ListHistoryResponse> {
+        Ok(Response::new(history_calls::list(&self.shared).await?))
+    }
+
+    type ReadHistoryStream = BoxStream<'static, Result<wire::Frame, Status>>;
+
+    async fn read_history(
+        &self,
+        request: Request<wire::ReadHistoryRequest>,
+    ) -> Reply<Self::ReadHistoryStream> {
+        Ok(Response::new(history_calls::read(&self.shared, request.into_inner()).await?))
+    }
+
+    async fn drop_history(
+        &self,
+        request: Request<wire::DropHistoryRequest>,
+    ) -> Reply<wire::DropHistoryResponse> {
+        history_calls::forget(&self.shared, request.into_inner().query).await?;
+        Ok(Response::new(wire::DropHistoryResponse {}))
     }
 
     type BackupStream = BoxStream<'static, Result<wire::BackupPart, Status>>;

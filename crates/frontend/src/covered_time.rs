@@ -13,6 +13,7 @@
 
 use crate::agent_registry::AgentRegistry;
 use crate::agent_session::AgentPresence;
+use crate::range_coverage::RangeCoverage;
 use crate::time_range::TimeRange;
 use pivot_advice::WovenTime;
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,16 +43,6 @@ struct AgentTime {
     woven: WovenTime,
     /// The end of the newest window that it has reported anything of.
     reported_ns: i64,
-}
-
-/// How much of a time range is covered.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct RangeCoverage {
-    /// The time in which any agent answered. All of the range if it is not known of any agent.
-    pub(crate) covered_ns: i64,
-    pub(crate) length_ns: i64,
-    /// Agents that were connected when the query was installed and began noticeably later than the first.
-    pub(crate) agents_late: u32,
 }
 
 impl CoveredTime {

@@ -79,7 +79,7 @@ impl FrameStream {
                 FramePollOutcome::Ready(frame) => {
                     self.sequence = frame.sequence;
                     let slot = self.shared.frame_slot().await;
-                    let mut computed = self.compute(frame).await;
+                    let mut computed = compute(&self.shared, frame).await;
                     self.ended = computed.as_ref().map_or(true, |frame| frame.last);
                     self.sending = computed.as_mut().ok().map(|frame| self.shared.frame_room.fit(frame));
                     drop(slot);
@@ -116,24 +116,24 @@ impl FrameStream {
             None => FramePollOutcome::NotYet,
         }
     }
+}
 
-    /// Computes and encodes a frame on a thread of its own, where other streams need not wait for it.
-    async fn compute(&self, frame: Frame) -> Result<wire::Frame, Status> {
-        let (engine, runtime) = (self.shared.engine(), Handle::current());
-        let (query, sequence) = (frame.query, frame.sequence);
-        let computation = tokio::task::spawn_blocking(move || {
-            let computed = runtime.block_on(frame.compute(&engine))?;
-            Ok::<_, DataFusionError>(client_wire::frame(&computed))
-        });
+/// Computes and encodes a frame on a thread of its own, where other streams need not wait for it.
+pub(crate) async fn compute(shared: &SharedState, frame: Frame) -> Result<wire::Frame, Status> {
+    let (engine, runtime) = (shared.engine(), Handle::current());
+    let (query, sequence) = (frame.query, frame.sequence);
+    let computation = tokio::task::spawn_blocking(move || {
+        let computed = runtime.block_on(frame.compute(&engine))?;
+        Ok::<_, DataFusionError>(client_wire::frame(&computed))
+    });
 
-        // A panic of the computation ends this stream alone, and is told like any other failure.
-        let why = match computation.await {
-            Ok(Ok(frame)) => return Ok(frame),
-            Ok(Err(error)) => error.to_string(),
-            Err(stopped) => stopped.to_string(),
-        };
-        Err(Status::internal(format!("frame {sequence} of query {query} cannot be computed: {why}")))
-    }
+    // A panic of the computation ends this stream alone, and is told like any other failure.
+    let why = match computation.await {
+        Ok(Ok(frame)) => return Ok(frame),
+        Ok(Err(error)) => error.to_string(),
+        Err(stopped) => stopped.to_string(),
+    };
+    Err(Status::internal(format!("frame {sequence} of query {query} cannot be computed: {why}")))
 }
 
 /// Returns the error by which readers know that the frontend has not vanished, and goes on when it is started again.
@@ -190,7 +190,8 @@ mod tests {
     async fn a_frame_that_cannot_be_computed_is_an_error_that_the_reader_sees() {
         let shared = SharedState::new(
             FrontendState::new(&crate::FrontendOptions::default(), 1),
-            Store::none(),
+            Arc::new(Store::none()),
+            None,
             ServerClock::start(None),
         );
         let shared = Arc::new(shared.with_engine(SelectEngine::without_memory()));
@@ -209,7 +210,8 @@ mod tests {
         const HOUR: i64 = 3_600_000_000_000;
         let shared = Arc::new(SharedState::new(
             FrontendState::new(&crate::FrontendOptions::default(), 1),
-            Store::none(),
+            Arc::new(Store::none()),
+            None,
             ServerClock::start(None),
         ));
         let query = install(&shared, "FROM t IN T SELECT COUNT");

@@ -44,11 +44,12 @@ impl IncompleteTime {
         self.ranges.iter().map(|range| range.windows).sum()
     }
 
-    /// Drops the ranges that are complete now. Returns whether there were any.
-    pub(crate) fn drop_complete(&mut self, is_complete: impl Fn(TimeRange) -> bool) -> bool {
-        let before = self.ranges.len();
-        self.ranges.retain(|range| !is_complete(range.time_range));
-        self.ranges.len() < before
+    /// Drops the ranges that are complete now, and returns them.
+    pub(crate) fn drop_complete(&mut self, is_complete: impl Fn(TimeRange) -> bool) -> Vec<TimeRange> {
+        let (complete, incomplete): (Vec<_>, Vec<_>) =
+            self.ranges.drain(..).partition(|range| is_complete(range.time_range));
+        self.ranges = incomplete;
+        complete.into_iter().map(|range| range.time_range).collect()
     }
 }
 
@@ -65,8 +66,8 @@ mod tests {
         let mut incomplete = IncompleteTime::default();
         [1, 2, 3, 7].into_iter().for_each(|start_ns| incomplete.add(window(start_ns)));
         assert_eq!((incomplete.ranges.len(), incomplete.windows()), (2, 4));
-        assert!(!incomplete.drop_complete(|range| range.end_ns <= 3));
-        assert!(incomplete.drop_complete(|range| range.end_ns <= 4));
+        assert!(incomplete.drop_complete(|range| range.end_ns <= 3).is_empty());
+        assert_eq!(incomplete.drop_complete(|range| range.end_ns <= 4).len(), 1);
         assert_eq!(incomplete.ranges, [IncompleteRange { time_range: window(7), windows: 1 }]);
     }
 
@@ -75,6 +76,6 @@ mod tests {
         let mut incomplete = IncompleteTime::default();
         (0..1_000).for_each(|i| incomplete.add(window(i * 10)));
         assert_eq!((incomplete.ranges.len(), incomplete.windows()), (MAX_RANGES, 1_000));
-        assert!(!incomplete.drop_complete(|range| range.end_ns <= 100), "the first is long");
+        assert!(incomplete.drop_complete(|range| range.end_ns <= 100).is_empty(), "the first is long");
     }
 }

@@ -5,25 +5,26 @@
 //!    └─────▶ CostLedger
 //! ```
 
-use crate::agent_registry::{AgentCoverage, AgentRegistry, AllAgentsReported};
+use crate::agent_coverage::{AgentCoverage, AllAgentsReported};
+use crate::agent_registry::AgentRegistry;
 use crate::agent_report::DecodedQueryReport;
 use crate::agent_session::AgentSession;
 use crate::compilation::CompiledQuery;
 use crate::cost_ledger::{CostLedger, RecentCost};
-use crate::covered_time::RangeCoverage;
 use crate::kept_frames::{Frame, KeptFrames, ResultOnDemand, ResultScope};
 use crate::query_definition::{QueryDefinition, QueryRemoval, QueryTick};
 use crate::query_end::QueryEnd;
 use crate::query_owner::QueryOwner;
+use crate::range_coverage::RangeCoverage;
 use crate::store::{QueryRecord, ResultRecord, StateChanges, StoredQuery};
 use crate::time_range::TimeRange;
+use crate::unreported_windows::UnreportedWindows;
 use crate::unreturned_replies::{BareReplies, UnreturnedReplies};
 use crate::window::{ClosedWindow, WindowCloseRules};
 use crate::window_groups::WindowGroups;
-use crate::windows::{QueryWindows, UnreportedWindows};
+use crate::windows::QueryWindows;
 use pivot_merge::MergedGroups;
 use pivot_protocol::{from_wire, to_wire};
-use pivot_query::QueryProgram;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,7 +61,7 @@ impl InstalledQuery {
     pub(crate) fn new(name: String, compiled: CompiledQuery, generation: u64, now_ns: i64) -> InstalledQuery {
         let CompiledQuery { id, program, options, advice, exports_version, measured, .. } = compiled;
         let shape = MergedGroups::from(&program.output.table());
-        let unreported = unreported_windows(&program, now_ns);
+        let unreported = UnreportedWindows::of(&program, now_ns);
         let definition = QueryDefinition {
             id,
             name,
@@ -97,7 +98,7 @@ impl InstalledQuery {
     pub(crate) fn restore(compiled: CompiledQuery, stored: &StoredQuery) -> InstalledQuery {
         let QueryRecord { installed_ns, generation, advice_generation, removed, .. } = stored.record;
         let shape = MergedGroups::from(&compiled.program.output.table());
-        let unreported = unreported_windows(&compiled.program, installed_ns);
+        let unreported = UnreportedWindows::of(&compiled.program, installed_ns);
         let mut query = InstalledQuery::new(stored.record.name.clone(), compiled, generation, installed_ns);
 
         query.definition.advice_generation = advice_generation;
@@ -207,10 +208,10 @@ impl InstalledQuery {
         if has_changed {
             definition.advice_generation = generation;
         }
+        self.is_changed |= has_changed || compiled.program.output != *definition.output;
         definition.output = Arc::new(compiled.program.output.clone());
         definition.program = compiled.program;
         definition.advice = compiled.advice;
-        self.is_changed |= has_changed;
         has_changed
     }
 
@@ -325,6 +326,7 @@ impl InstalledQuery {
         let closed = self.windows.close_due(rules, registry, now.now_ns, || self.frames.drop_cumulative());
         for window in closed {
             let start_ns = window.time_range.start_ns;
+            self.add_to_history(&window, now.batch, &mut changes.history);
             let frame = self.window_frame(window, registry);
             let sequence = self.frames.push(frame, now.keep_frames);
             self.windows.set_sequence(start_ns, sequence);
@@ -336,6 +338,7 @@ impl InstalledQuery {
 
         self.costs.forget_agents(registry.forgotten().keys().copied());
         self.windows.covered.forget_agents(registry.forgotten().keys().copied());
+        self.add_forgotten_to_history(now.batch, &mut changes.history);
         self.windows.collect_changes(self.definition.id.number, now.batch, merged, changes);
         self.collect_changes(changes);
     }
@@ -364,6 +367,9 @@ impl InstalledQuery {
         let number = self.definition.id.number;
         if std::mem::take(&mut self.is_changed) {
             changes.queries.insert(number, self.definition.record(self.removed));
+            if self.definition.has_history() {
+                changes.history.queries.insert(number, self.definition.history_record());
+            }
         }
         for (incarnation, woven) in self.windows.covered.take_changed() {
             changes.woven.insert((number, incarnation), woven);
@@ -413,7 +419,7 @@ impl InstalledQuery {
     }
 
     fn window_frame(&self, window: ClosedWindow, registry: &AgentRegistry) -> Frame {
-        let ClosedWindow { time_range, groups, revision, coverage, time } = window;
+        let ClosedWindow { time_range, groups, revision, coverage, time, .. } = window;
         let scope = ResultScope { time, heard: coverage.agents_heard(), incomplete_windows: 0 };
         let result = ResultOnDemand::new(groups, scope);
         Frame { revision, ..self.frame(time_range, coverage, result, registry) }
@@ -486,12 +492,4 @@ impl InstalledQuery {
         };
         ResultOnDemand::new(self.windows.cumulative().clone(), scope)
     }
-}
-
-/// Returns the windows that are made of a query even if nobody reports rows for them, from the one on in which it was
-/// installed; `None` if there are none.
-fn unreported_windows(program: &QueryProgram, installed_ns: i64) -> Option<UnreportedWindows> {
-    let every_ns = program.settings.every_ns.max(1);
-    let next_start_ns = installed_ns.saturating_sub(installed_ns.rem_euclid(every_ns));
-    program.output.has_one_row().then_some(UnreportedWindows { every_ns, next_start_ns })
 }

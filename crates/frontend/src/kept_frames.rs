@@ -19,10 +19,10 @@
 //! Readers pull frames by sequence. So a slow reader costs a number and not a buffer, and when the frames
 //! it has not read are discarded, it sees the sequence leap.
 
-use crate::agent_registry::{AgentCoverage, AllAgentsReported};
-use crate::covered_time::RangeCoverage;
+use crate::agent_coverage::{AgentCoverage, AllAgentsReported};
 use crate::estimate::{column_estimate, is_sampled};
 use crate::query_end::QueryEnd;
+use crate::range_coverage::RangeCoverage;
 use crate::select::{ResultColumn, ResultTable, SelectEngine};
 use crate::time_range::TimeRange;
 use crate::window_groups::WindowGroups;

@@ -36,18 +36,20 @@
 //!
 //! Reading order, from the doors inwards:
 //! * running: `options`, `server`, `accepted_connections`, `guarded_connection`, `open_files`, `shared_state` (the lock, and what happens outside it)
-//! * agents: `agents_service`, `agent_wire` (wire form), `agent_report`, `agent_session`, `agent_registry`, `wanted_advice`,
+//! * agents: `agents_service`, `agent_wire` (wire form), `agent_report`, `agent_session`, `agent_registry`, `agent_coverage`, `wanted_advice`,
 //!   `wanted_set`
 //! * catalogue: `announced_exports`, `known_exports`, `program_tracepoint`, `tracepoint_index`, `departed_agents`
 //! * queries: `state`, `compilation`, `state_recompilation`, `convergence`, `query_definition`, `query_owner`, `query_end`, `installed_query`, `installed_queries`, `restored_query`, `cost_ledger`
-//! * merging: `window_groups`, `window`, `windows`, `incomplete_time`, `time_range`, `unreturned_replies`
+//! * merging: `window_groups`, `window`, `windows`, `unreported_windows`, `forgotten_rows`, `window_delta`, `history_news`, `covered_time`, `range_coverage`, `incomplete_time`, `time_range`, `unreturned_replies`
 //! * what survives a restart: `state_durability`, `restored_backup`, `store`
+//! * windows that have closed: `history`
 //! * results: `kept_frames`, `select`, `finished_groups`, `estimate` (samples), `evaluated_rows`, `column_role`,
 //!   `unify_column`
 //! * for whoever runs it: `http_routes`, `frontend_metrics` with `commit_figures`, `report_figures` and `process_figures`, `prometheus_text`
-//! * clients: `clients_service`, `client_wire` (wire form), `client_leases`, `lease_clock`, `frame_stream`, `frame_room`
+//! * clients: `clients_service`, `client_wire` (wire form), `client_leases`, `lease_clock`, `frame_stream`, `frame_room`, `history_calls`
 
 mod accepted_connections;
+mod agent_coverage;
 mod agent_identity;
 mod agent_registry;
 mod agent_report;
@@ -69,10 +71,14 @@ mod error;
 mod estimate;
 mod evaluated_rows;
 mod finished_groups;
+mod forgotten_rows;
 mod frame_room;
 mod frame_stream;
 mod frontend_metrics;
 mod guarded_connection;
+mod history;
+mod history_calls;
+mod history_news;
 mod http_routes;
 mod incomplete_time;
 mod installed_queries;
@@ -91,6 +97,7 @@ mod prometheus_text;
 mod query_definition;
 mod query_end;
 mod query_owner;
+mod range_coverage;
 mod report_figures;
 mod report_placement;
 #[cfg(test)]
@@ -110,13 +117,16 @@ mod store;
 mod time_range;
 mod tracepoint_index;
 mod unify_column;
+mod unreported_windows;
 mod unreturned_replies;
 mod wanted_advice;
 mod wanted_set;
 mod window;
+mod window_delta;
 mod window_groups;
 mod windows;
 
 pub use error::FrontendError;
+pub use history::HistoryOptions;
 pub use options::FrontendOptions;
 pub use server::{RunningFrontend, start};

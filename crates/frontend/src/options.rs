@@ -1,5 +1,6 @@
 //! Where a frontend listens, and how long it waits and remembers.
 
+use crate::history::HistoryOptions;
 use pivot_protocol::DEFAULT_PORT;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -21,6 +22,8 @@ pub struct FrontendOptions {
     pub keep_finished: Duration,
     /// How long a query that goes with its client stays when the client is not heard of; at least a second.
     pub client_grace: Duration,
+    /// How long and where windows are kept after they have closed.
+    pub history: HistoryOptions,
     /// The most connections of agents and clients together; fewer if the process may not open so many files.
     pub max_connections: usize,
 }
@@ -34,6 +37,7 @@ impl Default for FrontendOptions {
             keep_frames: 300,
             keep_finished: Duration::from_secs(60),
             client_grace: Duration::from_secs(60),
+            history: HistoryOptions::default(),
             max_connections: 20_000,
         }
     }

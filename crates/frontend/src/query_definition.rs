@@ -3,9 +3,9 @@
 use crate::agent_session::QueryTerm;
 use crate::query_end::QueryEnd;
 use crate::query_owner::QueryOwner;
-use crate::store::{MeasuredRecord, QueryRecord, RemovalRecord};
+use crate::store::{HistoryQueryRecord, MeasuredRecord, OutputRecord, QueryRecord, RemovalRecord};
 use crate::window::WindowCloseRules;
-use pivot_advice::{Advice, QueryId};
+use pivot_advice::{Advice, EmitMode, QueryId};
 use pivot_protocol::to_wire;
 use pivot_query::{CompileOptions, OutputPlan, QueryProgram};
 use std::sync::Arc;
@@ -91,6 +91,24 @@ impl QueryDefinition {
             batch: now.batch,
             every_ns: self.program.settings.every_ns,
             installed_ns: self.installed_ns,
+        }
+    }
+
+    /// Whether its windows go to history: not those of a measurement, and single rows only if the query says for how long.
+    pub(crate) fn has_history(&self) -> bool {
+        let is_kept = self.output.form == EmitMode::Groups || self.program.settings.keep_ns.is_some();
+        self.measured.is_none() && is_kept
+    }
+
+    /// Returns what history needs to read its windows.
+    pub(crate) fn history_record(&self) -> HistoryQueryRecord {
+        HistoryQueryRecord {
+            name: self.name.clone(),
+            text: self.program.text.clone(),
+            installed_ns: self.installed_ns,
+            every_ns: self.program.settings.every_ns,
+            output: Some(OutputRecord::from(&*self.output)),
+            keep_ns: self.program.settings.keep_ns,
         }
     }
 

@@ -12,12 +12,13 @@ use crate::clients_service::ClientsService;
 use crate::compilation::Compiler;
 use crate::error::FrontendError;
 use crate::guarded_connection::GuardedConnection;
+use crate::history::Archive;
 use crate::http_routes::{AllowedHosts, routes};
 use crate::options::FrontendOptions;
 use crate::server_clock::ServerClock;
 use crate::shared_state::SharedState;
 use crate::state::FrontendState;
-use crate::store::Store;
+use crate::store::{Store, StoredState};
 use futures::stream::Stream;
 use pivot_protocol::MAX_MESSAGE_BYTES;
 use pivot_protocol::wire::agents_server::AgentsServer;
@@ -36,6 +37,10 @@ use tracing::{error, info, warn};
 
 /// How often what was reported is merged and stored, and windows are examined for whether they are due.
 const COMMIT_INTERVAL: Duration = Duration::from_millis(50);
+
+/// How often it is looked at what is to be done for history, at least and at most.
+const MAINTAIN_LEAST: Duration = Duration::from_millis(100);
+const MAINTAIN_MOST: Duration = Duration::from_secs(10);
 
 /// How often connections without traffic are tried, so that a vanished peer is noticed.
 const KEEPALIVE: Duration = Duration::from_secs(10);
@@ -59,6 +64,7 @@ pub struct RunningFrontend {
     server: JoinHandle<()>,
     committer: JoinHandle<()>,
     recompiler: JoinHandle<()>,
+    archivist: JoinHandle<()>,
 }
 
 impl RunningFrontend {
@@ -72,6 +78,7 @@ impl RunningFrontend {
     pub async fn stop(mut self) {
         self.committer.abort();
         self.recompiler.abort();
+        self.archivist.abort();
         // What agents have reported until now need not be sent again.
         match tokio::time::timeout(LAST_COMMIT, self.shared.commit()).await {
             Ok(Ok(())) => {}
@@ -103,7 +110,8 @@ pub async fn start(options: FrontendOptions) -> Result<RunningFrontend, Frontend
     let server = tokio::spawn(serve(connections, routes, stopped));
     let committer = tokio::spawn(commit_regularly(shared.clone()));
     let recompiler = tokio::spawn(shared.clone().recompile_on_changes());
-    Ok(RunningFrontend { address, shared, stop, server, committer, recompiler })
+    let archivist = tokio::spawn(maintain_history(shared.clone(), options.history.file_after));
+    Ok(RunningFrontend { address, shared, stop, server, committer, recompiler, archivist })
 }
 
 async fn listen(address: SocketAddr) -> std::io::Result<(TcpListener, SocketAddr)> {
@@ -174,10 +182,33 @@ async fn commit_regularly(shared: Arc<SharedState>) {
     }
 }
 
+/// Puts windows into files after some time, and removes what is not kept any more, until it is aborted.
+async fn maintain_history(shared: Arc<SharedState>, file_after: Duration) {
+    let Some(archive) = shared.archive() else { return };
+    let mut interval = tokio::time::interval((file_after / 2).clamp(MAINTAIN_LEAST, MAINTAIN_MOST));
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut told = None;
+
+    loop {
+        interval.tick().await;
+        let problem = shared.maintain_history(archive).await.err().map(|error| error.to_string());
+        // Said once, and again when it is over.
+        if problem != told {
+            match &problem {
+                Some(problem) => error!("windows stay in the store and are not put into files: {problem}"),
+                None => info!("windows are put into files again"),
+            }
+            told = problem;
+        }
+    }
+}
+
 /// Opens the data directory and takes up the state that is in it.
 fn open_state(options: &FrontendOptions) -> Result<SharedState, FrontendError> {
     let Some(directory) = &options.data else {
-        return Ok(begin(options, Store::none()));
+        let clock = ServerClock::start(None);
+        let state = FrontendState::new(options, clock.now_ns());
+        return Ok(SharedState::new(state, Arc::new(Store::none()), None, clock));
     };
     let opened = Store::open(directory).map_err(|error| FrontendError::Data { reason: error.to_string() })?;
     if let Some(aside) = &opened.set_aside {
@@ -185,27 +216,34 @@ fn open_state(options: &FrontendOptions) -> Result<SharedState, FrontendError> {
         warn!("the stored state could not be read: it is in {aside} now, and the frontend begins anew");
     }
 
-    let Some(stored) = opened.state else {
-        return Ok(begin(options, opened.store));
+    let stored_clock = opened.state.as_ref().and_then(|stored| stored.frontend.clock.as_ref());
+    let clock = ServerClock::start(stored_clock);
+    let state = match opened.state {
+        Some(stored) => take_up(options, stored, clock.now_ns()),
+        None => FrontendState::new(options, clock.now_ns()),
     };
-    let clock = ServerClock::start(stored.frontend.clock.as_ref());
+
+    let store = Arc::new(opened.store);
+    let (frontend, history) = (state.queries.frontend, options.history.clone());
+    let archive = Archive::open(store.clone(), directory, frontend, history);
+    let archive = archive.map_err(|error| FrontendError::Data { reason: error.to_string() })?;
+    Ok(SharedState::new(state, store, Some(archive), clock))
+}
+
+/// Makes the state that was stored, and says what could not be taken over.
+fn take_up(options: &FrontendOptions, stored: StoredState, now_ns: i64) -> FrontendState {
     let compiler: Compiler = Arc::new(pivot_query::compile_with);
-    let (state, problems) = FrontendState::restore(options, stored, &compiler, clock.now_ns());
+    let (state, problems) = FrontendState::restore(options, stored, &compiler, now_ns);
     for problem in problems {
         warn!("{problem}");
     }
+
     info!(
         queries = state.active().count(),
         agents = state.registry.iter().count(),
         "the stored state is taken up"
     );
-    Ok(SharedState::new(state, opened.store, clock))
-}
-
-/// Makes a state in which nothing is yet.
-fn begin(options: &FrontendOptions, store: Store) -> SharedState {
-    let clock = ServerClock::start(None);
-    SharedState::new(FrontendState::new(options, clock.now_ns()), store, clock)
+    state
 }
 
 #[cfg(test)]

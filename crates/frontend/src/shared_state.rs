@@ -8,6 +8,7 @@ use crate::accepted_connections::ConnectionCounts;
 use crate::commit_figures::CommitFigures;
 use crate::compilation::{CompileSnapshot, CompiledQuery, Compiler, MAX_ATTEMPTS};
 use crate::frame_room::FrameRoom;
+use crate::history::{Archive, HistoryError};
 use crate::installed_queries::InstallRefusal;
 use crate::query_owner::QueryOwner;
 use crate::select::SelectEngine;
@@ -33,6 +34,8 @@ const MAX_COMPUTATIONS: usize = 8;
 pub(crate) struct SharedState {
     state: Mutex<FrontendState>,
     store: Arc<Store>,
+    /// The windows that have closed; `None` if nothing is kept.
+    archive: Option<Archive>,
     clock: ServerClock,
     /// Changes that are not known to be on disk, those of each advance of the state; locked while a commit runs.
     uncommitted: tokio::sync::Mutex<Vec<Arc<StateChanges>>>,
@@ -73,12 +76,13 @@ impl std::fmt::Debug for SharedState {
 
 impl SharedState {
     /// Makes the state of a running frontend.
-    pub(crate) fn new(state: FrontendState, store: Store, clock: ServerClock) -> SharedState {
-        SharedState {
-            store: Arc::new(store),
-            clock,
-            ..SharedState::with_compiler(state, Arc::new(compile_with))
-        }
+    pub(crate) fn new(
+        state: FrontendState,
+        store: Arc<Store>,
+        archive: Option<Archive>,
+        clock: ServerClock,
+    ) -> SharedState {
+        SharedState { store, archive, clock, ..SharedState::with_compiler(state, Arc::new(compile_with)) }
     }
 
     /// Makes a state that stores nothing and compiles in another way than by [`compile_with`].
@@ -86,6 +90,7 @@ impl SharedState {
         SharedState {
             state: Mutex::new(state),
             store: Arc::new(Store::none()),
+            archive: None,
             clock: ServerClock::start(None),
             uncommitted: tokio::sync::Mutex::default(),
             store_problem: Mutex::new(None),
@@ -126,6 +131,17 @@ impl SharedState {
     pub(crate) async fn frame_slot(&self) -> Option<OwnedSemaphorePermit> {
         // The semaphore is never closed.
         self.frame_slots.clone().acquire_owned().await.ok()
+    }
+
+    /// Returns the windows that have closed, or `None` if nothing is kept.
+    pub(crate) fn archive(&self) -> Option<&Archive> {
+        self.archive.as_ref()
+    }
+
+    /// Does what is due for history.
+    pub(crate) async fn maintain_history(&self, archive: &Archive) -> Result<(), HistoryError> {
+        let installed = self.lock().queries.iter().map(|query| query.definition.id.number).collect();
+        archive.maintain(&installed, self.now_ns()).await
     }
 
     /// Ends all streams.

@@ -29,6 +29,11 @@ impl TimeRange {
         (part.start_ns < part.end_ns).then_some(part)
     }
 
+    /// Returns the smallest range that has both in it.
+    pub(crate) fn around(self, other: TimeRange) -> TimeRange {
+        TimeRange { start_ns: self.start_ns.min(other.start_ns), end_ns: self.end_ns.max(other.end_ns) }
+    }
+
     /// Returns the length in nanoseconds, which is never negative.
     pub(crate) fn length_ns(self) -> i64 {
         self.end_ns.saturating_sub(self.start_ns).max(0)

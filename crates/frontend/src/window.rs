@@ -1,8 +1,9 @@
 //! One window of one query: its groups, whether it was shown, and what is stored of it.
 
-use crate::agent_registry::{AgentCoverage, AgentRegistry, AllAgentsReported};
+use crate::agent_coverage::{AgentCoverage, AllAgentsReported};
+use crate::agent_registry::AgentRegistry;
 use crate::agent_session::QueryTerm;
-use crate::covered_time::RangeCoverage;
+use crate::range_coverage::RangeCoverage;
 use crate::store::{StoredWindow, WindowRecord};
 use crate::time_range::TimeRange;
 use crate::window_groups::WindowGroups;
@@ -24,6 +25,8 @@ pub(crate) struct Window {
     pub(crate) closed_batch: u64,
     /// Whether something came after its newest frame.
     pub(crate) late: bool,
+    /// Groups that came after its newest frame, as history adds them to it.
+    late_groups: Option<Arc<WindowGroups>>,
     /// The number of its next frame.
     pub(crate) revision: u32,
     /// The sequence of its newest frame; 0 before the first.
@@ -49,6 +52,7 @@ impl Window {
             staged: None,
             closed_batch: 0,
             late: false,
+            late_groups: None,
             revision: 0,
             sequence: 0,
             coverage: AgentCoverage::default(),
@@ -62,6 +66,15 @@ impl Window {
     /// Whether its first frame was made.
     pub(crate) fn is_closed(&self) -> bool {
         self.closed_batch > 0
+    }
+
+    /// Notes groups that came after it was closed.
+    pub(crate) fn note_late(&mut self, groups: &Arc<WindowGroups>) {
+        self.late = true;
+        match &mut self.late_groups {
+            Some(earlier) => Arc::make_mut(earlier).merge(groups),
+            None => self.late_groups = Some(groups.clone()),
+        }
     }
 
     /// Returns what is to be stored of rows that were merged into it: these, or all of its rows when so many were
@@ -87,13 +100,18 @@ impl Window {
         time: RangeCoverage,
     ) -> ClosedWindow {
         let (groups, revision) = (self.groups.clone(), self.revision);
+        // A frame that shows all groups for the first time adds all of them to history.
+        let added = match (revision, self.late_groups.take()) {
+            (0, _) => Some(groups.clone()),
+            (_, late) => late,
+        };
         self.is_incomplete = coverage.agents_heard() == AllAgentsReported::SomeMissing;
         self.coverage = coverage;
 
         self.is_changed = true;
         self.late = false;
         self.revision += 1;
-        ClosedWindow { time_range, groups, revision, coverage, time }
+        ClosedWindow { time_range, groups, added, revision, coverage, time }
     }
 
     /// Makes a window as it was stored.
@@ -157,6 +175,8 @@ pub(crate) struct MergedRows {
 pub(crate) struct ClosedWindow {
     pub(crate) time_range: TimeRange,
     pub(crate) groups: Arc<WindowGroups>,
+    /// Those that came since its frame before; `None` if nothing has.
+    pub(crate) added: Option<Arc<WindowGroups>>,
     /// 0 for its first frame, then one more for each.
     pub(crate) revision: u32,
     pub(crate) coverage: AgentCoverage,

@@ -78,8 +78,9 @@ impl WindowGroups {
     /// Counts the rows of one agent's part of a report as dropped, beside those that the agent has lost itself. Returns how
     /// many.
     pub(crate) fn add_refused(&mut self, part: &DecodedQueryReport) -> u64 {
-        // Without groups that can be read, it is not known which of the emitted rows the agent has lost.
-        let rows = part.groups.as_ref().map_or(part.emitted.max(1), ReportedGroups::row_count);
+        // What the agent has emitted and not lost is in the groups; whether or not it is, it is lost now.
+        let kept = part.emitted.saturating_sub(part.loss.dropped);
+        let rows = part.groups.as_ref().map_or(kept.max(1), |groups| groups.row_count().max(kept));
         self.emitted = self.emitted.saturating_add(part.emitted.max(rows));
         self.loss.merge(&part.loss);
         self.count_dropped(rows);

@@ -27,14 +27,17 @@
 //! Windows hold their groups behind an `Arc`: a frame shares them, and late data copies them only if a
 //! frame that somebody may still read holds them.
 
-use crate::agent_registry::{AgentCoverage, AgentRegistry, AllAgentsReported};
+use crate::agent_coverage::{AgentCoverage, AllAgentsReported};
+use crate::agent_registry::AgentRegistry;
 use crate::covered_time::CoveredTime;
+use crate::forgotten_rows::{ForgottenRows, NewsOfForgotten, TakenRows};
 use crate::incomplete_time::{IncompleteRange, IncompleteTime};
 use crate::store::{
     ChangedRows, FoldedTotal, IncompleteRangeRecord, ResultRecord, StateChanges, StoredQuery, StoredRowsKey,
     WindowRecord,
 };
 use crate::time_range::TimeRange;
+use crate::unreported_windows::UnreportedWindows;
 use crate::window::{ClosedWindow, MergedRows, Window, WindowCloseRules};
 use crate::window_groups::WindowGroups;
 use pivot_merge::MergedGroups;
@@ -43,15 +46,6 @@ use std::sync::Arc;
 
 /// The most closed windows that are kept for late data.
 const MAX_CLOSED: usize = 60;
-
-/// The windows of a query that are made even if nobody reports rows for them: all since it was installed.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct UnreportedWindows {
-    /// The length of a window.
-    pub(crate) every_ns: i64,
-    /// The start of the next one.
-    pub(crate) next_start_ns: i64,
-}
 
 /// The most windows that are made at once although nobody has reported rows for them.
 const MAX_UNREPORTED: i64 = 600;
@@ -68,7 +62,9 @@ pub(crate) struct QueryWindows {
     /// By their start.
     windows: BTreeMap<i64, Window>,
     /// Groups that were reported for forgotten windows, or belong to none, since the last commit began.
-    staged_for_forgotten: Option<WindowGroups>,
+    staged_for_forgotten: ForgottenRows,
+    /// What has become known of forgotten windows since history last took it.
+    news_of_forgotten: NewsOfForgotten,
     /// The starts of forgotten windows that are stored apart from the result since install.
     stored_forgotten: Vec<i64>,
     /// Windows that were forgotten since the last commit began.
@@ -98,7 +94,8 @@ impl QueryWindows {
     pub(crate) fn new(shape: &MergedGroups, unreported: Option<UnreportedWindows>) -> QueryWindows {
         QueryWindows {
             windows: BTreeMap::new(),
-            staged_for_forgotten: None,
+            staged_for_forgotten: ForgottenRows::default(),
+            news_of_forgotten: NewsOfForgotten::default(),
             stored_forgotten: Vec::new(),
             changed_forgotten: Vec::new(),
             cumulative: Arc::new(WindowGroups::new(shape)),
@@ -150,7 +147,7 @@ impl QueryWindows {
     /// Returns how many groups were staged.
     pub(crate) fn staged_groups(&self) -> usize {
         let staged = self.windows.values().filter_map(|window| window.staged.as_ref());
-        staged.chain(&self.staged_for_forgotten).map(WindowGroups::size_in_groups).sum()
+        staged.chain(self.staged_for_forgotten.tables()).map(WindowGroups::size_in_groups).sum()
     }
 
     /// Returns where to add what an agent reports for a time range, which lies between multiples of the query's window
@@ -161,7 +158,7 @@ impl QueryWindows {
 
         // The rows of a forgotten window are no longer known, so no revision of it could be right.
         if time_range.start_ns <= self.forgotten_ns {
-            return self.staged_for_forgotten.get_or_insert_with(nothing);
+            return self.staged_for_forgotten.of_window(time_range, nothing);
         }
         let window = self
             .windows
@@ -174,7 +171,7 @@ impl QueryWindows {
     /// Takes what belongs to the result since install and to no window, until [`QueryWindows::merge_staged`] is called.
     pub(crate) fn stage_outside_windows(&mut self, groups: &WindowGroups) {
         let nothing = || WindowGroups::new(&self.cumulative.groups);
-        self.staged_for_forgotten.get_or_insert_with(nothing).merge(groups);
+        self.staged_for_forgotten.outside(nothing).merge(groups);
     }
 
     /// Merges all that was staged, and returns it.
@@ -184,10 +181,11 @@ impl QueryWindows {
     pub(crate) fn merge_staged(&mut self, mut before_cumulative_changes: impl FnMut()) -> Vec<MergedRows> {
         let mut merged = Vec::new();
 
-        if let Some(groups) = self.staged_for_forgotten.take() {
+        if let Some(TakenRows { all, of_windows }) = self.staged_for_forgotten.take() {
             before_cumulative_changes();
-            Arc::make_mut(&mut self.cumulative).merge(&groups);
-            merged.push(MergedRows { start_ns: None, groups: Arc::new(groups), is_whole_window: false });
+            Arc::make_mut(&mut self.cumulative).merge(&all);
+            merged.push(MergedRows { start_ns: None, groups: Arc::new(all), is_whole_window: false });
+            self.news_of_forgotten.late.extend(of_windows);
         }
         for (&start_ns, window) in &mut self.windows {
             let Some(groups) = window.staged.take().map(Arc::new) else { continue };
@@ -199,7 +197,7 @@ impl QueryWindows {
                 Arc::make_mut(&mut window.groups).merge(&groups);
             }
             if window.is_closed() {
-                window.late = true;
+                window.note_late(&groups);
                 before_cumulative_changes();
                 Arc::make_mut(&mut self.cumulative).merge(&groups);
             }
@@ -247,9 +245,7 @@ impl QueryWindows {
             }
         }
 
-        if let Some(staged) = &mut self.staged_for_forgotten {
-            staged.loss.settle_undecided();
-        }
+        self.staged_for_forgotten.settle_undecided();
         if self.cumulative.loss.undecided > 0 {
             before_cumulative_changes();
             Arc::make_mut(&mut self.cumulative).loss.settle_undecided();
@@ -403,6 +399,7 @@ impl QueryWindows {
             let closed = ClosedWindow {
                 time_range,
                 groups: window.groups.clone(),
+                added: None,
                 revision: window.revision.saturating_sub(1),
                 coverage: window.coverage,
                 time: self.covered.of_range(time_range, rules.every_ns, rules.installed_ns, registry),
@@ -417,9 +414,17 @@ impl QueryWindows {
     /// Drops forgotten windows from those that lack an agent if the agent has reported them since. Returns whether there
     /// were any.
     fn drop_complete(&mut self, rules: WindowCloseRules<'_>, registry: &AgentRegistry) -> bool {
-        self.forgotten_incomplete.drop_complete(|range| {
+        let completed = self.forgotten_incomplete.drop_complete(|range| {
             registry.coverage(rules.term, range, i64::MAX).agents_heard() == AllAgentsReported::All
-        })
+        });
+        let has_completed = !completed.is_empty();
+        self.news_of_forgotten.completed.extend(completed);
+        has_completed
+    }
+
+    /// Takes what history has to know of forgotten windows: rows that came for them, and times that all agents have reported.
+    pub(crate) fn take_news_of_forgotten(&mut self) -> NewsOfForgotten {
+        std::mem::take(&mut self.news_of_forgotten)
     }
 
     /// Returns whether closed windows are to be looked at again now for reports that have come since.

@@ -91,6 +91,20 @@ impl Frontend for Packs {
         Err(Status::unimplemented(""))
     }
 
+    async fn list_history(&self, _: Request<ListHistoryRequest>) -> Reply<ListHistoryResponse> {
+        Err(Status::unimplemented(""))
+    }
+
+    type ReadHistoryStream = Self::ResultsStream;
+
+    async fn read_history(&self, _: Request<ReadHistoryRequest>) -> Reply<Self::ReadHistoryStream> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn drop_history(&self, _: Request<DropHistoryRequest>) -> Reply<DropHistoryResponse> {
+        Err(Status::unimplemented(""))
+    }
+
     async fn list_carriers(&self, _: Request<ListCarriersRequest>) -> Reply<ListCarriersResponse> {
         Err(Status::unimplemented(""))
     }

@@ -311,7 +311,8 @@ fn unpacked(groups: wire::Groups) -> Result<UnpackedForm> {
     })
 }
 
-fn finished(finished: wire::Finished) -> Result<FinalColumn> {
+/// Returns a value that is wanted of a state.
+pub fn finished(finished: wire::Finished) -> Result<FinalColumn> {
     use wire::finished::Finish as Wire;
     let finish = match finished.finish {
         // Most aggregates have one value alone, so that one is not written.

@@ -279,7 +279,8 @@ fn unpacked(rows: &UnpackedForm) -> Option<wire::Groups> {
     })
 }
 
-fn finished(finished: &FinalColumn) -> wire::Finished {
+/// Returns the message of a value that is wanted of a state.
+pub fn finished(finished: &FinalColumn) -> wire::Finished {
     use wire::finished::Finish as Wire;
     let finish = match finished.finish {
         FinalFunction::Plain => None,

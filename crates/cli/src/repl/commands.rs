@@ -1,9 +1,11 @@
 //! Backslash commands: their names, their arguments, and what each does in a sentence.
 
+use crate::duration_text::parse_duration;
 use crate::params;
 use pivot_advice::{CarrierGlob, Value};
 use pivot_query::nearest;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// A backslash command with its argument.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +32,12 @@ pub(crate) enum BackslashCommand {
     Drop(u32),
     /// `\keep`: has a query, or the newest, stay when its client has gone.
     Keep(Option<QueryReference>),
+    /// `\history`: lists the queries of which windows are kept.
+    History,
+    /// `\history query [since [step]]`: adds up windows that have closed, all or those of the last time, step by step.
+    ReadHistory(QueryReference, Option<Duration>, Option<Duration>),
+    /// `\history drop query`: forgets the windows of a query.
+    DropHistory(QueryReference),
     /// `\watch`: shows the live table of a query, or of the newest.
     Watch(Option<u32>),
     /// `\i`: runs the statements of a file.
@@ -72,7 +80,7 @@ const fn help(name: &'static str, argument: &'static str, meaning: &'static str)
 }
 
 /// All commands, in the order of the help.
-pub(crate) const COMMANDS: [CommandHelp; 18] = [
+pub(crate) const COMMANDS: [CommandHelp; 19] = [
     help("\\dt", "[glob]", "tracepoints with their fields, agents and places"),
     help("\\d", "name", "one tracepoint: its fields, their types, who exports them"),
     help("\\dq", "[n]", "installed queries and what they cost, or one of them on each agent"),
@@ -80,6 +88,11 @@ pub(crate) const COMMANDS: [CommandHelp; 18] = [
     help("\\watch", "[n]", "the live table of query n, or of the newest"),
     help("\\keep", "[n | name]", "have a query, or the newest, stay when its client has gone"),
     help("\\drop", "n", "uninstall query n"),
+    help(
+        "\\history",
+        "[[drop] n | name [since [step]]]",
+        "windows that have closed: of which queries, or one added up (\\history q2 1h 5m: the last hour, each 5 minutes)",
+    ),
     help(
         "\\carriers",
         "[glob, ... | off]",
@@ -115,6 +128,7 @@ pub(crate) fn parse(line: &str) -> Result<BackslashCommand, String> {
         "\\dq" => Ok(BackslashCommand::Queries(Some(argument.number()?))),
         "\\l" => Ok(BackslashCommand::Agents),
         "\\carriers" => argument.carriers(),
+        "\\history" => argument.history(),
         "\\drop" => Ok(BackslashCommand::Drop(argument.number()?)),
         "\\keep" => Ok(BackslashCommand::Keep(argument.optional().map(QueryReference::read))),
         "\\watch" if argument.text.is_empty() => Ok(BackslashCommand::Watch(None)),
@@ -160,6 +174,24 @@ impl<'a> CommandArgument<'a> {
         given.parse().map_err(|_| format!("`{given}` is not the number of a query, see \\dq"))
     }
 
+    /// Reads nothing, `drop query`, or `query [since [step]]`.
+    fn history(&self) -> Result<BackslashCommand, String> {
+        let mut words = self.text.split_whitespace();
+        let Some(first) = words.next() else { return Ok(BackslashCommand::History) };
+        let rest: Vec<&str> = words.collect();
+
+        match (first, rest.as_slice()) {
+            ("drop", []) => Err("\\history drop needs the number or the name of a query".to_owned()),
+            ("drop", [query]) => Ok(BackslashCommand::DropHistory(QueryReference::read((*query).to_owned()))),
+            (query, [] | [_] | [_, _]) if query != "drop" => {
+                let duration = |at: usize| rest.get(at).map(|text| parse_duration(text)).transpose();
+                let query = QueryReference::read(query.to_owned());
+                Ok(BackslashCommand::ReadHistory(query, duration(0)?, duration(1)?))
+            }
+            _ => Err("\\history takes a query, how far back, and the length of a step".to_owned()),
+        }
+    }
+
     /// Reads globs over the names of spans, `off`, or nothing.
     fn carriers(&self) -> Result<BackslashCommand, String> {
         match self.text {
@@ -199,6 +231,13 @@ mod tests {
         check("\\dq", BackslashCommand::Queries(None));
         check("\\dq 7;", BackslashCommand::Queries(Some(7)));
         check("\\i my file.pivot", BackslashCommand::Include("my file.pivot".into()));
+        check("\\history", BackslashCommand::History);
+        let q2 = || QueryReference::Name("q2".into());
+        check("\\history drop q2", BackslashCommand::DropHistory(q2()));
+        check("\\history q2", BackslashCommand::ReadHistory(q2(), None, None));
+        let (hour, minute) = (Some(Duration::from_secs(3_600)), Some(Duration::from_secs(60)));
+        check("\\history 7 1h", BackslashCommand::ReadHistory(QueryReference::Number(7), hour, None));
+        check("\\history q2 1h 1m;", BackslashCommand::ReadHistory(q2(), hour, minute));
         check("\\keep", BackslashCommand::Keep(None));
         check("\\keep 7", BackslashCommand::Keep(Some(QueryReference::Number(7))));
         check("\\keep q2;", BackslashCommand::Keep(Some(QueryReference::Name("q2".into()))));

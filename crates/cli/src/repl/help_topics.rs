@@ -255,9 +255,9 @@ pub(super) const TOPICS: &[HelpTopic] = &[
     ),
     topic(
         &["KEEP", "DETACH"],
-        "\\keep [n | name]; pivot -c 'query' --detach",
-        "A query belongs to the client that installs it and is uninstalled when that has been gone for a minute (pivot server --client-grace), however it ended. One that is kept, or installed with --detach, stays until \\drop. \\dq shows the owner of each query, and until when it stays.",
-        "FROM c IN Client.requestComplete GROUP BY c.host SELECT c.host, COUNT",
+        "KEEP duration; \\keep [n | name]; pivot -c 'query' --detach",
+        "The clause KEEP says how long the windows of the query are kept in history after they have closed; otherwise as long as the frontend keeps those of all queries (pivot server --keep, a day if not given), and single rows, of a query without aggregates, not at all. The command \\keep and --detach are about the query itself: a query belongs to the client that installs it and is uninstalled when that has been gone for a minute (pivot server --client-grace), however it ended. One that is kept, or installed with --detach, stays until \\drop. \\dq shows the owner of each query, and until when it stays.",
+        "FROM c IN Client.requestComplete GROUP BY c.host SELECT c.host, COUNT KEEP 7d",
     ),
     functions_topic(
         &["BUCKET", "TRUNCATE"],

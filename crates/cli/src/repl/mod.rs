@@ -13,6 +13,7 @@ mod completion;
 mod glob;
 mod help_topics;
 mod highlight;
+mod history;
 mod history_path;
 mod line_editor;
 mod lists;

@@ -4,6 +4,7 @@
 use super::commands::{BackslashCommand, QueryReference};
 use super::glob::matches_glob;
 use super::help_topics::{EXAMPLE_QUERY, HelpTopic, TOPICS, find};
+use super::history;
 use super::lists;
 use crate::client::FrontendConnection;
 use crate::error::CliError;
@@ -45,17 +46,7 @@ pub(crate) async fn answer(
             }
         },
 
-        BackslashCommand::Agents => {
-            let listed = connection.agents_and_store().await?;
-            let table = lists::agents(&listed.agents);
-            let mut lines = render_list(&table, "no agent has connected yet", columns, paint);
-            if let Some(problem) = listed.store_problem {
-                let problem =
-                    format!("the frontend cannot store its state, and shows nothing new: {problem}");
-                lines.push(paint.style(TextRole::Warning, &problem));
-            }
-            lines
-        }
+        BackslashCommand::Agents => all_agents(connection, columns, paint).await?,
         BackslashCommand::Tracepoints(glob) => {
             all_tracepoints(connection, glob.as_deref(), columns, paint).await?
         }
@@ -74,6 +65,15 @@ pub(crate) async fn answer(
             connection.keep(number).await?;
             let stays = format!("query {number} stays when its client has gone; \\drop {number} ends it");
             vec![paint.style(TextRole::Quiet, &stays)]
+        }
+
+        BackslashCommand::History => history::all_queries(connection, columns, paint).await?,
+        BackslashCommand::ReadHistory(query, since, step) => {
+            history::of_query(connection, query, *since, *step, columns, paint).await?
+        }
+        BackslashCommand::DropHistory(query) => {
+            let dropped = history::drop_windows(connection, query).await?;
+            vec![paint.style(TextRole::Quiet, &dropped)]
         }
 
         // All others need a session: its terminal, its parameters or its last statement.
@@ -111,6 +111,21 @@ fn render_list(table: &TextTable, if_empty: &str, columns: usize, paint: StyleMo
         0 => vec![paint.style(TextRole::Quiet, if_empty)],
         _ => table.render(columns, paint),
     }
+}
+
+async fn all_agents(
+    connection: &FrontendConnection,
+    columns: usize,
+    paint: StyleMode,
+) -> Result<Vec<String>, CliError> {
+    let listed = connection.agents_and_store().await?;
+    let mut lines = render_list(&lists::agents(&listed.agents), "no agent has connected yet", columns, paint);
+
+    if let Some(problem) = listed.store_problem {
+        let problem = format!("the frontend cannot store its state, and shows nothing new: {problem}");
+        lines.push(paint.style(TextRole::Warning, &problem));
+    }
+    Ok(lines)
 }
 
 fn all_carriers(found: &ListedCarriers, columns: usize, paint: StyleMode) -> Vec<String> {

@@ -7,7 +7,8 @@ use super::load;
 use super::records::FrontendRecord;
 use super::store_error::StoreError;
 use super::tables::{
-    AGENTS, CATALOGUES, DEPARTED, FACTS, FRONTEND_FACT, PROGRESS, QUERIES, RESULTS, ROWS, TOTALS, WINDOWS,
+    AGENTS, CATALOGUES, DEPARTED, FACTS, FRONTEND_FACT, HISTORY_COMPLETED, HISTORY_DELTAS, HISTORY_FILES,
+    HISTORY_GARBAGE, HISTORY_HORIZONS, HISTORY_QUERIES, PROGRESS, QUERIES, RESULTS, ROWS, TOTALS, WINDOWS,
     WOVEN,
 };
 use prost::Message;
@@ -45,6 +46,12 @@ fn fill(from: &ReadTransaction, path: &Path) -> Result<(), redb::Error> {
     copy_table(from, &to, WOVEN)?;
     copy_table(from, &to, WINDOWS)?;
     copy_table(from, &to, ROWS)?;
+    copy_table(from, &to, HISTORY_DELTAS)?;
+    copy_table(from, &to, HISTORY_QUERIES)?;
+    copy_table(from, &to, HISTORY_FILES)?;
+    copy_table(from, &to, HISTORY_GARBAGE)?;
+    copy_table(from, &to, HISTORY_COMPLETED)?;
+    copy_table(from, &to, HISTORY_HORIZONS)?;
     mark(&to)?;
 
     to.commit()?;

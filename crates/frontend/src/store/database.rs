@@ -1,18 +1,20 @@
 //! The store's file: opening it, and committing changes to it.
 
 use super::backup;
+use super::history_records::WindowDeltaRecord;
 use super::load::{self, StoredState};
 use super::records::{RowsRecord, TotalRecord, WovenTimeRecord};
-use super::state_changes::{ChangedAgent, ChangedRows, FoldedTotal, StateChanges};
+use super::state_changes::{ChangedAgent, ChangedRows, FoldedTotal, HistoryNews, StateChanges};
 use super::store_error::StoreError;
 use super::stored_rows;
 use super::tables::{
     AGENTS, CATALOGUES, DEPARTED, FACTS, FIRST_FORMAT, FORGOTTEN_WINDOWS, FORMAT, FORMAT_FACT, FRONTEND_FACT,
-    PROGRESS, QUERIES, RESULTS, ROWS, TOTALS, WINDOWS, WOVEN,
+    HISTORY_COMPLETED, HISTORY_DELTAS, HISTORY_QUERIES, PROGRESS, QUERIES, RESULTS, ROWS, TOTALS, WINDOWS,
+    WOVEN,
 };
 use pivot_protocol::{to_wire, wire};
 use prost::Message;
-use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, WriteTransaction};
+use redb::{Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, WriteTransaction};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -79,18 +81,30 @@ impl Store {
 
     /// Returns a copy of what is committed, as a file without a name.
     pub(crate) fn backup(&self) -> Result<File, StoreError> {
+        let (path, read) = self.begin_read()?;
+        backup::copy(&read, path.parent().unwrap_or(&path))
+    }
+
+    /// Returns what is committed now, with the path of the file for errors.
+    pub(super) fn begin_read(&self) -> Result<(PathBuf, ReadTransaction), StoreError> {
         let path = self.path.as_ref().ok_or(StoreError::NothingKept)?;
-        let read = {
-            let database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
-            let opened = database.as_ref().ok_or(StoreError::NotWritable)?;
-            opened.begin_read().map_err(|source| StoreError::failed(path, source))?
-        };
-        backup::copy(&read, path.parent().unwrap_or(path))
+        let database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        let opened = database.as_ref().ok_or(StoreError::NotWritable)?;
+        let read = opened.begin_read().map_err(|source| StoreError::failed(path, source))?;
+        Ok((path.clone(), read))
     }
 
     /// Makes changes durable, those of one advance of the state after the other. When this returns they are on disk; after an
     /// error they may be or not, and are to be committed again, which changes nothing if they were.
     pub(crate) fn commit(&self, changes: &[Arc<StateChanges>]) -> Result<(), StoreError> {
+        self.write(|transaction| changes.iter().try_for_each(|advance| write_advance(transaction, advance)))
+    }
+
+    /// Writes in one transaction. When this returns all of it is on disk.
+    pub(super) fn write(
+        &self,
+        write: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
+    ) -> Result<(), StoreError> {
         let Some(path) = &self.path else { return Ok(()) };
         let mut database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
 
@@ -99,7 +113,7 @@ impl Store {
             Some(opened) => opened,
             None => open_file(path)?,
         };
-        write(&opened, changes).map_err(|source| StoreError::failed(path, source))?;
+        commit(&opened, write).map_err(|source| StoreError::failed(path, source))?;
         *database = Some(opened);
         Ok(())
     }
@@ -165,15 +179,16 @@ fn set_aside(path: &Path) -> Result<PathBuf, StoreError> {
     }
 }
 
-/// Writes all changes in one transaction.
-fn write(database: &Database, changes: &[Arc<StateChanges>]) -> Result<(), redb::Error> {
+/// Writes in one transaction.
+fn commit(
+    database: &Database,
+    write: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
+) -> Result<(), redb::Error> {
     let mut transaction = database.begin_write()?;
     // Opening after a kill then takes milliseconds, however large the file is.
     transaction.set_quick_repair(true);
 
-    for advance in changes {
-        write_advance(&transaction, advance)?;
-    }
+    write(&transaction)?;
     transaction.commit()?;
     Ok(())
 }
@@ -187,6 +202,7 @@ fn write_advance(transaction: &WriteTransaction, changes: &StateChanges) -> Resu
     for (query, total) in &changes.totals {
         write_total(transaction, *query, total)?;
     }
+    write_history(transaction, &changes.history)?;
 
     // Behind all others, so that nothing of a forgotten query stays.
     for number in &changes.forgotten_queries {
@@ -273,6 +289,26 @@ fn write_rows(transaction: &WriteTransaction, changed: &[ChangedRows]) -> Result
         }
         let encoded = stored_rows::encode(groups).encode_to_vec();
         rows.insert((key.query, start_ns, key.batch), encoded.as_slice())?;
+    }
+    Ok(())
+}
+
+/// Writes what history gets of windows. It stays when the query is forgotten.
+fn write_history(transaction: &WriteTransaction, news: &HistoryNews) -> Result<(), redb::Error> {
+    let mut queries = transaction.open_table(HISTORY_QUERIES)?;
+    for (number, record) in &news.queries {
+        queries.insert(number, record.encode_to_vec().as_slice())?;
+    }
+
+    let mut deltas = transaction.open_table(HISTORY_DELTAS)?;
+    for (key, delta) in &news.deltas {
+        let encoded = WindowDeltaRecord::new(delta).encode_to_vec();
+        deltas.insert((key.query, key.start_ns, key.batch), encoded.as_slice())?;
+    }
+
+    let mut completed = transaction.open_table(HISTORY_COMPLETED)?;
+    for (query, range) in &news.completed {
+        completed.insert((*query, range.start_ns, range.end_ns), ())?;
     }
     Ok(())
 }
@@ -390,7 +426,7 @@ mod tests {
 
         for _ in 0..2 {
             let refused = Store::open(directory.path()).unwrap_err().to_string();
-            assert!(refused.contains("has format 3") && refused.contains("start the version"), "{refused}");
+            assert!(refused.contains("has format 4") && refused.contains("start the version"), "{refused}");
         }
     }
 }

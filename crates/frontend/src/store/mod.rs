@@ -12,7 +12,11 @@
 
 mod backup;
 mod database;
+mod history_changes;
+mod history_records;
+mod history_tables;
 mod load;
+mod output_record;
 mod records;
 mod state_changes;
 mod store_error;
@@ -20,10 +24,16 @@ mod stored_rows;
 mod tables;
 
 pub(crate) use database::Store;
+pub(crate) use history_changes::{DeltaKey, FileKey, HistoryChanges};
+pub(crate) use history_records::{HistoryFileRecord, HistoryQueryRecord, WindowDeltaRecord};
+pub(crate) use history_tables::HistorySnapshot;
 pub(crate) use load::{StoredAgent, StoredDeparture, StoredQuery, StoredState, StoredWindow};
+pub(crate) use output_record::OutputRecord;
 pub(crate) use records::{
     AgentProgress, AgentRecord, ClockRecord, DepartedRecord, FrontendRecord, IncompleteRangeRecord,
     MeasuredRecord, QueryRecord, RemovalRecord, ResultRecord, WindowRecord,
 };
-pub(crate) use state_changes::{ChangedAgent, ChangedRows, FoldedTotal, StateChanges, StoredRowsKey};
+pub(crate) use state_changes::{
+    ChangedAgent, ChangedRows, FoldedTotal, HistoryNews, StateChanges, StoredRowsKey,
+};
 pub(crate) use store_error::StoreError;

@@ -1,9 +1,13 @@
 //! The changes of the state since the commit before, with everything that the store needs to write them.
 
+use super::history_changes::DeltaKey;
+use super::history_records::HistoryQueryRecord;
 use super::records::{
     AgentProgress, AgentRecord, DepartedRecord, FrontendRecord, QueryRecord, ResultRecord, WindowRecord,
 };
 use crate::known_exports::ExportedSet;
+use crate::time_range::TimeRange;
+use crate::window_delta::WindowDelta;
 use crate::window_groups::WindowGroups;
 use pivot_advice::WovenTime;
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,6 +41,23 @@ pub(crate) struct StateChanges {
     pub(crate) rows: Vec<ChangedRows>,
     /// By the number of the query.
     pub(crate) totals: BTreeMap<u32, FoldedTotal>,
+    pub(crate) history: HistoryNews,
+}
+
+/// What history gets.
+#[derive(Debug, Default)]
+pub(crate) struct HistoryNews {
+    /// By number.
+    pub(crate) queries: BTreeMap<u32, HistoryQueryRecord>,
+    pub(crate) deltas: BTreeMap<DeltaKey, WindowDelta>,
+    /// Times of forgotten windows that all agents have reported in the end, each with the query's number.
+    pub(crate) completed: Vec<(u32, TimeRange)>,
+}
+
+impl HistoryNews {
+    fn is_empty(&self) -> bool {
+        self.queries.is_empty() && self.deltas.is_empty() && self.completed.is_empty()
+    }
 }
 
 /// An agent whose description has changed.
@@ -79,12 +100,12 @@ impl StateChanges {
     pub(crate) fn is_empty(&self) -> bool {
         let StateChanges { frontend, agents, progress, forgotten_agents, departed, queries, results, .. } =
             self;
-        let StateChanges { forgotten_queries, woven, windows, rows, totals, .. } = self;
+        let StateChanges { forgotten_queries, woven, windows, rows, totals, history, .. } = self;
 
         let no_agents =
             agents.is_empty() && progress.is_empty() && forgotten_agents.is_empty() && departed.is_empty();
         let no_queries = queries.is_empty() && results.is_empty() && forgotten_queries.is_empty();
         let no_rows = woven.is_empty() && windows.is_empty() && rows.is_empty() && totals.is_empty();
-        frontend.is_none() && no_agents && no_queries && no_rows
+        frontend.is_none() && no_agents && no_queries && no_rows && history.is_empty()
     }
 }

@@ -14,10 +14,10 @@ pub(super) const FORMAT_FACT: &str = "format";
 /// The frontend's own record, in `FACTS`.
 pub(super) const FRONTEND_FACT: &str = "frontend";
 
-/// The version that this program writes: rows are stored in columns.
-pub(super) const FORMAT: u32 = 2;
+/// The version that this program writes: windows go to history. In version 2 there was no history.
+pub(super) const FORMAT: u32 = 3;
 
-/// The first version that this program reads: rows were stored one after the other.
+/// The first version that this program reads: rows were stored one after the other, and not in columns.
 pub(super) const FIRST_FORMAT: u32 = 1;
 
 /// Lists of exported tracepoints, by their fingerprint.
@@ -53,3 +53,27 @@ pub(super) const ROWS: TableDefinition<'static, (u32, i64, u64), Bytes> = TableD
 
 /// The start under which rows are kept whose windows are forgotten.
 pub(super) const FORGOTTEN_WINDOWS: i64 = i64::MIN;
+
+/// Additions to windows that history has not taken to its files yet, by query, start of the window and commit.
+pub(super) const HISTORY_DELTAS: TableDefinition<'static, (u32, i64, u64), Bytes> =
+    TableDefinition::new("history deltas");
+
+/// Queries of which history may have windows, by number.
+pub(super) const HISTORY_QUERIES: TableDefinition<'static, u32, Bytes> =
+    TableDefinition::new("history queries");
+
+/// The files of history, by query and path.
+pub(super) const HISTORY_FILES: TableDefinition<'static, (u32, &'static str), Bytes> =
+    TableDefinition::new("history files");
+
+/// Files that history does not need any more, by path, with the time since when, in nanoseconds since the epoch.
+pub(super) const HISTORY_GARBAGE: TableDefinition<'static, &'static str, i64> =
+    TableDefinition::new("history garbage");
+
+/// Times of forgotten windows that all agents have reported in the end, by query, start and end.
+pub(super) const HISTORY_COMPLETED: TableDefinition<'static, (u32, i64, i64), ()> =
+    TableDefinition::new("history completed");
+
+/// The time before which windows are not complete any more, since files were removed: by query.
+pub(super) const HISTORY_HORIZONS: TableDefinition<'static, u32, i64> =
+    TableDefinition::new("history horizons");

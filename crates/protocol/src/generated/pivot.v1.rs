@@ -1641,6 +1641,79 @@ pub struct Instance {
     pub bags: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListHistoryRequest {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListHistoryResponse {
+    /// In the order of their numbers.
+    #[prost(message, repeated, tag = "1")]
+    pub queries: ::prost::alloc::vec::Vec<KeptQuery>,
+    /// The frontend's clock.
+    #[prost(int64, tag = "2")]
+    pub now_ns: i64,
+    /// The directory of the files, or the URL.
+    #[prost(string, tag = "3")]
+    pub location: ::prost::alloc::string::String,
+    /// Why windows stay in the store and are not put into files; empty if they are.
+    #[prost(string, tag = "4")]
+    pub problem: ::prost::alloc::string::String,
+    /// How long windows are kept of queries that do not say it themselves.
+    #[prost(int64, tag = "5")]
+    pub keep_ns: i64,
+}
+/// A query of which windows are kept. Times are in nanoseconds since the Unix epoch.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct KeptQuery {
+    #[prost(uint32, tag = "1")]
+    pub number: u32,
+    /// May be empty. Of several with one name the newest is meant by it.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub text: ::prost::alloc::string::String,
+    #[prost(int64, tag = "4")]
+    pub installed_ns: i64,
+    /// The length of a window.
+    #[prost(int64, tag = "5")]
+    pub every_ns: i64,
+    #[prost(bool, tag = "6")]
+    pub installed: bool,
+    /// From the start of the first window to the end of the last one; both 0 without any.
+    #[prost(int64, tag = "7")]
+    pub first_ns: i64,
+    #[prost(int64, tag = "8")]
+    pub last_ns: i64,
+    #[prost(uint64, tag = "9")]
+    pub files: u64,
+    /// Of all files.
+    #[prost(uint64, tag = "10")]
+    pub bytes: u64,
+    /// How long its windows are kept, if it says so itself.
+    #[prost(int64, optional, tag = "11")]
+    pub keep_ns: ::core::option::Option<i64>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReadHistoryRequest {
+    #[prost(uint32, tag = "1")]
+    pub query: u32,
+    /// Windows that begin from here on ..
+    #[prost(int64, tag = "2")]
+    pub from_ns: i64,
+    /// .. and before this; 0 is now.
+    #[prost(int64, tag = "3")]
+    pub to_ns: i64,
+    /// The length of a step; 0 makes one result of all windows. Steps begin at multiples of it. Where no window begins
+    /// there is no frame.
+    #[prost(int64, tag = "4")]
+    pub step_ns: i64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DropHistoryRequest {
+    #[prost(uint32, tag = "1")]
+    pub query: u32,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DropHistoryResponse {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BackupRequest {}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BackupPart {
@@ -2775,6 +2848,82 @@ pub mod frontend_client {
             req.extensions_mut().insert(GrpcMethod::new("pivot.v1.Frontend", "Results"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// Lists the queries of which windows are kept, those included that are not installed any more.
+        pub async fn list_history(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListHistoryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListHistoryResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pivot.v1.Frontend/ListHistory",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("pivot.v1.Frontend", "ListHistory"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Adds up the windows of a query that begin in a range of time, as if each step of it had been one window. Frames have
+        /// no result since install.
+        pub async fn read_history(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReadHistoryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::Frame>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pivot.v1.Frontend/ReadHistory",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("pivot.v1.Frontend", "ReadHistory"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// Forgets the windows of a query until now. One that is installed goes on, and its result since install stays.
+        pub async fn drop_history(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DropHistoryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DropHistoryResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/pivot.v1.Frontend/DropHistory",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("pivot.v1.Frontend", "DropHistory"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Returns what the frontend has stored, as of now: the bytes of a file of the store, in order. A frontend that is
         /// started with it is another one, which has the queries of this one with their numbers and results.
         pub async fn backup(
@@ -2897,6 +3046,37 @@ pub mod frontend_server {
             &self,
             request: tonic::Request<super::ResultsRequest>,
         ) -> std::result::Result<tonic::Response<Self::ResultsStream>, tonic::Status>;
+        /// Lists the queries of which windows are kept, those included that are not installed any more.
+        async fn list_history(
+            &self,
+            request: tonic::Request<super::ListHistoryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListHistoryResponse>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the ReadHistory method.
+        type ReadHistoryStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::Frame, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Adds up the windows of a query that begin in a range of time, as if each step of it had been one window. Frames have
+        /// no result since install.
+        async fn read_history(
+            &self,
+            request: tonic::Request<super::ReadHistoryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::ReadHistoryStream>,
+            tonic::Status,
+        >;
+        /// Forgets the windows of a query until now. One that is installed goes on, and its result since install stays.
+        async fn drop_history(
+            &self,
+            request: tonic::Request<super::DropHistoryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DropHistoryResponse>,
+            tonic::Status,
+        >;
         /// Server streaming response type for the Backup method.
         type BackupStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<super::BackupPart, tonic::Status>,
@@ -3472,6 +3652,142 @@ pub mod frontend_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pivot.v1.Frontend/ListHistory" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListHistorySvc<T: Frontend>(pub Arc<T>);
+                    impl<
+                        T: Frontend,
+                    > tonic::server::UnaryService<super::ListHistoryRequest>
+                    for ListHistorySvc<T> {
+                        type Response = super::ListHistoryResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListHistoryRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Frontend>::list_history(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListHistorySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pivot.v1.Frontend/ReadHistory" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReadHistorySvc<T: Frontend>(pub Arc<T>);
+                    impl<
+                        T: Frontend,
+                    > tonic::server::ServerStreamingService<super::ReadHistoryRequest>
+                    for ReadHistorySvc<T> {
+                        type Response = super::Frame;
+                        type ResponseStream = T::ReadHistoryStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReadHistoryRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Frontend>::read_history(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReadHistorySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pivot.v1.Frontend/DropHistory" => {
+                    #[allow(non_camel_case_types)]
+                    struct DropHistorySvc<T: Frontend>(pub Arc<T>);
+                    impl<
+                        T: Frontend,
+                    > tonic::server::UnaryService<super::DropHistoryRequest>
+                    for DropHistorySvc<T> {
+                        type Response = super::DropHistoryResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DropHistoryRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Frontend>::drop_history(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DropHistorySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

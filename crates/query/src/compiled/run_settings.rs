@@ -11,6 +11,9 @@ pub struct RunSettings {
     pub duration_ns: Option<i64>,
     /// The cost that it asks for in each process; what it does not mention is the default of the process.
     pub budget: QueryBudget,
+    /// How long its windows are kept after they have closed, in nanoseconds; `None` is as long as the frontend keeps those
+    /// of all queries, and single rows not at all.
+    pub keep_ns: Option<i64>,
     /// The place that its results go to, besides the clients that ask for them.
     pub sink: Option<ResultSink>,
 }
@@ -26,6 +29,12 @@ pub struct ResultSink {
 
 impl Default for RunSettings {
     fn default() -> RunSettings {
-        RunSettings { every_ns: 1_000_000_000, duration_ns: None, budget: QueryBudget::default(), sink: None }
+        RunSettings {
+            every_ns: 1_000_000_000,
+            duration_ns: None,
+            budget: QueryBudget::default(),
+            keep_ns: None,
+            sink: None,
+        }
     }
 }

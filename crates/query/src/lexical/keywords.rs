@@ -40,6 +40,7 @@ pub(crate) enum ClauseKind {
     Every,
     For,
     Within,
+    Keep,
     Into,
 }
 
@@ -60,7 +61,7 @@ const fn statement(text: &'static str) -> Keyword {
 }
 
 /// All keywords, in the order in which they are offered for completion.
-pub const KEYWORDS: [Keyword; 43] = [
+pub const KEYWORDS: [Keyword; 44] = [
     clause("FROM", ClauseKind::From),
     reserved("IN"),
     clause("JOIN", ClauseKind::Join),
@@ -96,6 +97,7 @@ pub const KEYWORDS: [Keyword; 43] = [
     clause("EVERY", ClauseKind::Every),
     clause("FOR", ClauseKind::For),
     clause("WITHIN", ClauseKind::Within),
+    clause("KEEP", ClauseKind::Keep),
     clause("INTO", ClauseKind::Into),
     clause("WITH", ClauseKind::With),
     reserved("TRUE"),

@@ -32,7 +32,7 @@ pub(super) fn of_query(
                 found.extend(top(query, clauses, clause));
                 found.extend(names_without_as(query, clause));
             }
-            ClauseKind::Every | ClauseKind::For => found.extend(unit(query, clause)),
+            ClauseKind::Every | ClauseKind::For | ClauseKind::Keep => found.extend(unit(query, clause)),
             ClauseKind::Having => found.extend(having_of_rows(query, clauses, clause)),
             ClauseKind::Sample => found.extend(percentage(query, clause)),
             _ => {}
@@ -227,7 +227,7 @@ fn names_without_as(query: &WrittenQuery<'_>, select: &WrittenClause) -> Vec<Qui
     found
 }
 
-/// `EVERY 10`, `FOR 60`: a duration has a unit.
+/// `EVERY 10`, `FOR 60`, `KEEP 3600`: a duration has a unit.
 fn unit(query: &WrittenQuery<'_>, clause: &WrittenClause) -> Option<QuickFix> {
     let at = clause.body;
     let number = query.source(at..at + 1);

@@ -30,6 +30,7 @@ impl Resolver<'_> {
                 Some(within) => self.budget(&within.body),
                 None => QueryBudget::default(),
             },
+            keep_ns: result.keep.as_ref().map(|keep| keep.body),
             sink: result.into.as_ref().and_then(|into| self.sink(into)),
         };
 
@@ -124,6 +125,7 @@ impl Resolver<'_> {
             (keyword_span(&result.every), "EVERY"),
             (keyword_span(&result.duration), "FOR"),
             (keyword_span(&result.within), "WITHIN"),
+            (keyword_span(&result.keep), "KEEP"),
             (keyword_span(&result.into), "INTO"),
         ];
 

@@ -52,6 +52,8 @@ pub(crate) struct TrailingClauses {
     pub(crate) duration: Option<PlacedClause<i64>>,
     /// The budgets that the query asks for.
     pub(crate) within: Option<PlacedClause<Vec<BudgetItem>>>,
+    /// How long windows are kept after they have closed, in nanoseconds.
+    pub(crate) keep: Option<PlacedClause<i64>>,
     /// Where each closed window is written.
     pub(crate) into: Option<PlacedClause<SinkClause>>,
 }

@@ -17,7 +17,11 @@ impl ClauseKind {
             ClauseKind::OrderBy => 7,
             ClauseKind::Limit => 8,
             ClauseKind::Sample => 9,
-            ClauseKind::Every | ClauseKind::For | ClauseKind::Within | ClauseKind::Into => 10,
+            ClauseKind::Every
+            | ClauseKind::For
+            | ClauseKind::Within
+            | ClauseKind::Keep
+            | ClauseKind::Into => 10,
         }
     }
 

@@ -185,6 +185,7 @@ impl ClauseParser {
             ClauseKind::Within => {
                 parse_trailing_clause(&clause, trailing_clauses::within, &mut result.within)
             }
+            ClauseKind::Keep => parse_trailing_clause(&clause, trailing_clauses::duration, &mut result.keep),
             ClauseKind::Into => parse_trailing_clause(&clause, trailing_clauses::sink, &mut result.into),
         }
     }

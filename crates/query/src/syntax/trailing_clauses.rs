@@ -1,4 +1,4 @@
-//! The clauses behind SELECT: ORDER BY, LIMIT, SAMPLE, EVERY, FOR, WITHIN, INTO.
+//! The clauses behind SELECT: ORDER BY, LIMIT, SAMPLE, EVERY, FOR, WITHIN, KEEP, INTO.
 
 use super::ast::{BudgetItem, OrderItem, SinkClause};
 use super::expressions::{comma_list, expression};
