@@ -12,7 +12,7 @@ use std::sync::Arc;
 pub(crate) struct ForgottenRows {
     /// By the start of the window.
     of_windows: BTreeMap<i64, LateRows>,
-    /// What belongs to no window.
+    /// Rows and losses that belong to no window.
     outside: Option<WindowGroups>,
 }
 
@@ -23,7 +23,7 @@ struct LateRows {
     groups: WindowGroups,
 }
 
-/// What was staged for forgotten windows.
+/// Rows that were staged for forgotten windows.
 #[derive(Debug)]
 pub(crate) struct TakenRows {
     /// All of it together.
@@ -32,7 +32,7 @@ pub(crate) struct TakenRows {
     pub(crate) of_windows: Vec<(TimeRange, Arc<WindowGroups>)>,
 }
 
-/// What has become known of windows after they were forgotten.
+/// News of windows that came after they were forgotten.
 #[derive(Debug, Default)]
 pub(crate) struct NewsOfForgotten {
     /// Groups that were merged, for each window.

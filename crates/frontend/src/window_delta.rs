@@ -21,11 +21,11 @@ pub(crate) struct WindowDelta {
     pub(crate) window: TimeRange,
     /// The groups that are added.
     pub(crate) added: Arc<WindowGroups>,
-    /// What is known of the window as a whole; `None` if that is as before.
+    /// The state of the window as a whole; `None` if that is as before.
     pub(crate) state: Option<WindowState>,
 }
 
-/// What is known of a window as a whole, apart from groups.
+/// The state of a window as a whole, apart from groups: how complete it is.
 #[derive(Debug, Clone)]
 pub(crate) struct WindowState {
     /// 0 for the first frame of the window, then one more for each.

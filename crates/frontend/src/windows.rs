@@ -63,7 +63,7 @@ pub(crate) struct QueryWindows {
     windows: BTreeMap<i64, Window>,
     /// Groups that were reported for forgotten windows, or belong to none, since the last commit began.
     staged_for_forgotten: ForgottenRows,
-    /// What has become known of forgotten windows since history last took it.
+    /// News of forgotten windows since history last took them.
     news_of_forgotten: NewsOfForgotten,
     /// The starts of forgotten windows that are stored apart from the result since install.
     stored_forgotten: Vec<i64>,

@@ -21,7 +21,7 @@ use tokio_stream::wrappers::ReceiverStream;
 /// The folder of the data directory in which files are kept unless the settings say otherwise.
 const FOLDER: &str = "history";
 
-/// So many bytes of windows in the store are put into files, however young they are.
+/// The most bytes of windows in the store before they are put into files, however young they are.
 const MAX_STORED_BYTES: usize = 64 << 20;
 
 /// How often files are looked for that nobody knows.
@@ -39,7 +39,7 @@ pub(crate) struct Archive {
     progress: Mutex<ArchiveProgress>,
 }
 
-/// What is kept of one query.
+/// The windows that are kept of one query, and their size.
 #[derive(Debug)]
 pub(crate) struct KeptWindows {
     pub(crate) query: KeptQuery,
@@ -50,7 +50,7 @@ pub(crate) struct KeptWindows {
     pub(crate) bytes: u64,
 }
 
-/// What was done when, and how that went.
+/// The times of the last maintenance, and how it went.
 #[derive(Debug)]
 struct ArchiveProgress {
     taken: Instant,

@@ -13,7 +13,7 @@ pub(crate) enum HistoryError {
     NotSynced {
         /// Its path.
         path: String,
-        /// What the system says.
+        /// The error of the system.
         source: std::io::Error,
     },
     /// A file is not what it was written as.
@@ -30,7 +30,7 @@ pub(crate) enum HistoryError {
     Location {
         /// The directory or the URL.
         location: String,
-        /// What is wrong with it.
+        /// The fault of the place.
         reason: String,
     },
 }

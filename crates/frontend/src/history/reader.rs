@@ -32,7 +32,7 @@ pub(crate) struct KeptWindow {
     pub(crate) groups: Arc<WindowGroups>,
 }
 
-/// Which of the states of a window are wanted.
+/// The states of a window that a reader wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WantedRevisions {
     /// The newest.

@@ -43,7 +43,7 @@ pub(crate) struct WindowDeltaRecord {
     pub(crate) state: Option<WindowStateRecord>,
 }
 
-/// What is known of a window as a whole.
+/// The state of a window as a whole: how complete it is.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct WindowStateRecord {
     #[prost(uint32, tag = "1")]

@@ -44,7 +44,7 @@ pub(crate) struct StateChanges {
     pub(crate) history: HistoryNews,
 }
 
-/// What history gets.
+/// Additions to history.
 #[derive(Debug, Default)]
 pub(crate) struct HistoryNews {
     /// By number.
