@@ -52,12 +52,15 @@ pub struct CliArguments {
 #[derive(Debug, Subcommand)]
 pub enum PivotSubcommand {
     /// Serves agents and clients until Ctrl-C.
-    Server(ServerArguments),
+    Server(Box<ServerArguments>),
     /// Starts a frontend and a small distributed store with its clients, and queries them.
     ///
     /// Without a query this opens the REPL. All processes end with it.
     #[command(after_help = DEMO_HELP)]
     Demo(DemoArguments),
+    /// Asks SQL of what queries have found, and of what the frontend knows.
+    #[command(after_help = SQL_HELP)]
+    Sql(SqlArguments),
     /// Lays out files of queries: a clause a line, keywords in capitals, comments where they were.
     Fmt(FmtArguments),
     /// One process of the demo's store.
@@ -71,6 +74,33 @@ Examples:
   pivot demo                                      the REPL, with a query to begin with
   pivot demo -f queries/paper/q2.pivot --for 15s  one query of the case study, then the end
   pivot demo -f a.pivot -f b.pivot --for 15s --format ndjson";
+
+/// Stands below the help of `pivot sql`.
+const SQL_HELP: &str = "\
+Examples:
+  pivot sql 'SHOW TABLES'
+  pivot sql 'SELECT number, name, busy FROM pivot.queries ORDER BY busy DESC'
+  pivot sql 'SELECT host, count(*) FROM pivot.agents GROUP BY host' --format csv";
+
+/// Options of `pivot sql`.
+#[derive(Debug, Args)]
+pub struct SqlArguments {
+    /// Statements to answer, one after the other; those of standard input if none are given.
+    #[arg(value_name = "STATEMENT", conflicts_with = "file")]
+    pub text: Option<String>,
+    /// File with statements to answer.
+    #[arg(short = 'f', long = "file", value_name = "PATH")]
+    pub file: Option<PathBuf>,
+    /// The most rows of each answer; the frontend has a limit of its own.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub rows: Option<u64>,
+    /// How answers are printed.
+    #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
+    pub format: OutputFormat,
+    /// Address of the frontend.
+    #[arg(long, env = "PIVOT_FRONTEND", value_name = "URI", default_value = "http://127.0.0.1:7468")]
+    pub frontend: String,
+}
 
 /// Options of `pivot fmt`.
 #[derive(Debug, Args)]

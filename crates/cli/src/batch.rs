@@ -20,13 +20,14 @@ use crate::frame_reader::{FrameNews, PATIENCE, RETRY_PAUSE};
 use crate::frontend_lists::ListedQuery;
 use crate::humanize::count;
 use crate::input::{InputItem, InputQuery, InputSource};
-use crate::live::waiting;
+use crate::live::{RowLayout, waiting};
 use crate::outside_notices::outside_notices;
 use crate::params::QueryParams;
 use crate::query_owner::abandoned;
 use crate::repl::commands::{BackslashCommand, parse};
 use crate::repl::stateless_commands;
 use crate::result_frame::{FrameColumn, ResultFrame};
+use crate::sql::{PrintedForm, ask};
 use crate::table::StyleMode;
 use crate::terminal::stdout_columns;
 use futures::stream::{BoxStream, SelectAll, StreamExt};
@@ -88,6 +89,19 @@ async fn run_other_step(
         InputItem::Analyze(statement) => {
             let duration = options.duration.unwrap_or(ANALYZE_DURATION);
             explain(connection, input, &statement, &options.params(), Some(duration)).await?;
+        }
+
+        InputItem::Sql(statement) => {
+            let form = PrintedForm {
+                format: options.format,
+                columns: stdout_columns(),
+                paint: StyleMode::for_stream(&io::stdout()),
+                layout: RowLayout::Table,
+            };
+            match ask(connection, input, &statement, 0, form, &mut io::stdout()).await {
+                Err(error) if error.is_closed_pipe() => return Ok(ControlFlow::Break(())),
+                done => done?,
+            }
         }
 
         // The caller collects queries, to run them together.

@@ -6,6 +6,7 @@ use crate::frame_reader::{FrameNews, FrameReader, refused};
 use crate::frontend_lists::{AgentPresence, ListedAgent, ListedCarriers, ListedHistory, ListedQuery};
 use crate::params::QueryParams;
 use crate::result_frame::{FrameColumn, ResultFrame, columns_from_wire};
+use crate::sql::{SqlAnswer, SqlOutcome};
 use futures::stream::{BoxStream, StreamExt, unfold};
 use pivot_advice::{CarrierGlob, Type};
 use pivot_protocol::wire::frontend_client::FrontendClient;
@@ -163,6 +164,15 @@ impl FrontendConnection {
     ) -> Result<BoxStream<'static, Result<FrameNews, CliError>>, CliError> {
         let reader = FrameReader::open(self.client.clone(), query, wanted).await?;
         Ok(unfold(reader, |mut reader| async { Some((reader.next().await?, reader)) }).boxed())
+    }
+
+    /// Asks a statement of SQL for at most so many rows; 0 leaves their number to the frontend.
+    pub(crate) async fn sql(&self, text: &str, rows: u64) -> Result<SqlOutcome, CliError> {
+        let request =
+            wire::SqlRequest { text: text.to_owned(), rows, form: wire::sql_request::Form::Values.into() };
+        let reply = self.client.clone().sql(request).await;
+        let parts = reply.map_err(|status| refused("answer the statement", &status))?.into_inner();
+        SqlAnswer::read(parts, diagnostics_from_wire).await
     }
 
     /// Returns a copy of what the frontend has stored, part by part.

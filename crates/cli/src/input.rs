@@ -4,7 +4,8 @@
 //! q.pivot:  \dt Data*                           ▶ Command("\\dt Data*")
 //!           FROM a SELECT COUNT;                 ▶ Query   { name: "q",   text: "FROM a SELECT COUNT", .. }
 //!           FROM b SELECT COUNT;                 ▶ Query   { name: "q_2", text: "FROM b SELECT COUNT", .. }
-//!           EXPLAIN FROM a SELECT COUNT          ▶ Explain { name: "",    text: " FROM a SELECT COUNT", .. }
+//!           EXPLAIN FROM a SELECT COUNT;         ▶ Explain { name: "",    text: " FROM a SELECT COUNT", .. }
+//!           SELECT * FROM q7                     ▶ Sql     { name: "",    text: "SELECT * FROM q7", .. }
 //! ```
 //!
 //! Each statement knows its offset in its text, so that a diagnostic points at line and column of the whole file.
@@ -12,6 +13,7 @@
 use crate::arguments::BatchArguments;
 use crate::diagnostic_text;
 use crate::error::CliError;
+use crate::statement_kind::{StatementKind, doubt, kind};
 use crate::table::StyleMode;
 use crate::terminal;
 use pivot_query::{Diagnostic, Diagnostics, TokenClass, classify};
@@ -47,6 +49,8 @@ pub(crate) enum InputItem {
     Command(String),
     /// A query to install.
     Query(InputQuery),
+    /// A statement of SQL.
+    Sql(InputQuery),
     /// A query to explain (EXPLAIN).
     Explain(InputQuery),
     /// A query to run for a while and to explain with what it cost (EXPLAIN ANALYZE).
@@ -88,6 +92,15 @@ impl InputSource {
         })
     }
 
+    /// Returns the statements of a text without commands, in their order. It is an error if there is none.
+    pub(crate) fn statements(&self) -> Result<Vec<InputQuery>, CliError> {
+        let found = pivot_query::statements(&self.text).into_iter();
+        let found: Vec<InputQuery> = found
+            .map(|found| InputQuery { name: String::new(), text: found.text, offset: found.offset })
+            .collect();
+        if found.is_empty() { Err(CliError::NoStatement(self.origin.clone())) } else { Ok(found) }
+    }
+
     /// Returns everything that the text asks for, in its order. It is an error if that is nothing.
     pub(crate) fn steps(&self) -> Result<Vec<InputItem>, CliError> {
         let mut steps = Vec::new();
@@ -117,6 +130,10 @@ impl InputSource {
     fn push_statements(&self, range: Range<usize>, steps: &mut Vec<InputItem>) {
         for found in pivot_query::statements(&self.text[range.clone()]) {
             let offset = range.start + found.offset;
+            if kind(&found.text) == StatementKind::Sql {
+                steps.push(InputItem::Sql(InputQuery { name: String::new(), text: found.text, offset }));
+                continue;
+            }
 
             let Some(after_explain) = end_of_leading_word(&found.text, "explain") else {
                 // Queries before a command of the same text count too.
@@ -169,6 +186,11 @@ impl InputSource {
         let paint = StyleMode::for_stream(&io::stderr());
         for line in self.render_diagnostics(statement, found, terminal::stderr_columns(), paint) {
             eprintln!("{line}");
+        }
+        if found.has_errors()
+            && let Some(note) = doubt(&statement.text)
+        {
+            eprintln!("note: {note}");
         }
     }
 }

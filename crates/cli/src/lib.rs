@@ -30,8 +30,8 @@
 //! **Front door:** [`run`] does what [`arguments::CliArguments`] say.
 //!
 //! **Reading order:** [`arguments`] and `subcommands`; `client` with `client_session`, `result_frame` and `frontend_lists`, which everything is about;
-//! `humanize`, `terminal_text` and `table`, which make text; `input` and `params`, which read text; `format` and
-//! `batch` with `detach`; `live`; `repl`; `server` with its settings (`server_settings`, `config_file`) and `logs`, `backup`, `demo` and `fmt`.
+//! `humanize`, `terminal_text` and `table`, which make text; `input`, `statement_kind` and `params`, which read text; `format` and
+//! `batch` with `detach`; `live`; `sql`; `repl`; `server` with its settings (`server_settings`, `config_file`) and `logs`, `backup`, `demo` and `fmt`.
 
 pub mod arguments;
 mod backup;
@@ -63,6 +63,8 @@ mod result_frame;
 mod ruled_out;
 mod server;
 pub mod server_settings;
+mod sql;
+mod statement_kind;
 mod subcommands;
 mod table;
 mod terminal;

@@ -34,8 +34,12 @@ pub(crate) struct FrameColumn {
 }
 
 impl FrameColumn {
+    /// Returns the column of an answer to SQL.
+    pub(crate) fn of_sql(column: wire::SqlColumn) -> FrameColumn {
+        FrameColumn::exact(&column.name, from_wire::ty(column.r#type))
+    }
+
     /// Returns a column that is not estimated, and whose role is not known.
-    #[cfg(test)]
     pub(crate) fn exact(name: &str, ty: Type) -> FrameColumn {
         FrameColumn {
             name: name.into(),
@@ -82,7 +86,8 @@ impl From<Vec<Value>> for FrameRow {
 }
 
 impl FrameRow {
-    fn from_wire(row: wire::Row, columns: usize) -> Result<FrameRow, ProtocolError> {
+    /// Decodes a row, which has as many values as there are columns.
+    pub(crate) fn from_wire(row: wire::Row, columns: usize) -> Result<FrameRow, ProtocolError> {
         if row.values.len() != columns {
             let number = row.values.len() as u64;
             return Err(ProtocolError::Unknown { what: "number of values in a row", number });

@@ -8,7 +8,7 @@
 use crate::bytes_text::{parse_bytes, write_bytes};
 use crate::duration_text::{parse_duration, write_duration};
 use clap::{Args, ValueEnum};
-use pivot_frontend::{FrontendOptions, HistoryOptions};
+use pivot_frontend::{FrontendOptions, HistoryOptions, SqlLimits};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -63,6 +63,16 @@ pub struct ServerSettings {
     /// [default: 20000]
     #[arg(long, value_name = "N", env = "PIVOT_MAX_CONNECTIONS", value_parser = positive)]
     pub max_connections: Option<usize>,
+    /// How long a statement of SQL may take [default: 30s]
+    #[arg(long, value_name = "DURATION", env = "PIVOT_SQL_TIME", value_parser = parse_duration)]
+    pub sql_time: Option<Duration>,
+    /// The most bytes of memory that statements of SQL may take together for what they sort, join and group
+    /// [default: 512MiB]
+    #[arg(long, value_name = "BYTES", env = "PIVOT_SQL_MEMORY", value_parser = parse_bytes)]
+    pub sql_memory: Option<u64>,
+    /// The most rows of an answer to SQL; what is beyond is left out, and the answer says so [default: 100000]
+    #[arg(long, value_name = "N", env = "PIVOT_SQL_ROWS", value_parser = positive)]
+    pub sql_rows: Option<usize>,
     /// The messages that are written: off, error, warn, info, debug or trace, or also by module, such as
     /// `warn,pivot_frontend=debug` [default: info]
     #[arg(long, value_name = "LEVEL", env = "PIVOT_LOG", value_parser = log)]
@@ -107,6 +117,9 @@ impl ServerSettings {
             keep_bytes: self.keep_bytes.or(others.keep_bytes),
             history_file_after: self.history_file_after.or(others.history_file_after),
             max_connections: self.max_connections.or(others.max_connections),
+            sql_time: self.sql_time.or(others.sql_time),
+            sql_memory: self.sql_memory.or(others.sql_memory),
+            sql_rows: self.sql_rows.or(others.sql_rows),
             log: self.log.or(others.log),
             log_format: self.log_format.or(others.log_format),
         }
@@ -129,6 +142,11 @@ impl ServerSettings {
                 file_after: self.history_file_after.unwrap_or(usual.history.file_after),
             },
             max_connections: self.max_connections.unwrap_or(usual.max_connections),
+            sql: SqlLimits {
+                time: self.sql_time.unwrap_or(usual.sql.time),
+                memory: self.sql_memory.unwrap_or(usual.sql.memory),
+                rows: self.sql_rows.map_or(usual.sql.rows, |rows| rows as u64),
+            },
         };
 
         EffectiveSettings {
@@ -143,7 +161,7 @@ impl ServerSettings {
 impl fmt::Display for EffectiveSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let FrontendOptions { listen, data, grace, keep_frames, keep_finished, .. } = &self.frontend;
-        let FrontendOptions { client_grace, history, max_connections, .. } = &self.frontend;
+        let FrontendOptions { client_grace, history, max_connections, sql, .. } = &self.frontend;
         let data = data.as_deref().unwrap_or(Path::new("none"));
         let log_format = match self.log_format {
             LogFormat::Text => "text",
@@ -163,6 +181,9 @@ impl fmt::Display for EffectiveSettings {
         writeln!(f, "keep-bytes = \"{}\"", write_bytes(history.keep_bytes))?;
         writeln!(f, "history-file-after = \"{}\"", write_duration(history.file_after))?;
         writeln!(f, "max-connections = {max_connections}")?;
+        writeln!(f, "sql-time = \"{}\"", write_duration(sql.time))?;
+        writeln!(f, "sql-memory = \"{}\"", write_bytes(sql.memory))?;
+        writeln!(f, "sql-rows = {}", sql.rows)?;
         writeln!(f, "log = {:?}", self.log)?;
         writeln!(f, "log-format = \"{log_format}\"")
     }

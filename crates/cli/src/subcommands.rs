@@ -6,7 +6,7 @@ use crate::error::CliError;
 use crate::input::InputSource;
 use crate::repl::ReplSession;
 use crate::terminal::is_interactive;
-use crate::{backup, batch, demo, fmt, server};
+use crate::{backup, batch, demo, fmt, server, sql};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
@@ -29,6 +29,7 @@ pub fn run(arguments: CliArguments) -> Result<(), CliError> {
         }
         Some(PivotSubcommand::Demo(options)) => demo::run(&runtime, options),
         Some(PivotSubcommand::Fmt(options)) => fmt::run(options),
+        Some(PivotSubcommand::Sql(options)) => runtime.block_on(sql::run(options)),
         Some(PivotSubcommand::Store(options)) => {
             runtime.block_on(pivot_store::run((**options).clone()))?;
             Ok(())

@@ -8,6 +8,7 @@ use crate::installed_queries::InstallRefusal;
 use crate::kept_frames::FrameSelection;
 use crate::server_clock::wall_ns;
 use crate::shared_state::{CompileFailure, SharedState};
+use crate::sql::{self, SqlEngine};
 use crate::store::MeasuredRecord;
 use crate::wanted_set::MAX_WANTED_BYTES;
 use futures::stream::{BoxStream, StreamExt, unfold};
@@ -37,14 +38,15 @@ const BACKUP_PART: usize = 256 << 10;
 #[derive(Debug)]
 pub(crate) struct ClientsService {
     shared: Arc<SharedState>,
+    sql: Arc<SqlEngine>,
 }
 
 type Reply<T> = Result<Response<T>, Status>;
 
 impl ClientsService {
     /// Makes a service over a frontend's state.
-    pub(crate) fn new(shared: Arc<SharedState>) -> ClientsService {
-        ClientsService { shared }
+    pub(crate) fn new(shared: Arc<SharedState>, sql: Arc<SqlEngine>) -> ClientsService {
+        ClientsService { shared, sql }
     }
 
     /// Runs a query on a fraction of all requests for a time, and explains it with what its stages cost.
@@ -227,6 +229,12 @@ impl Frontend for ClientsService {
     ) -> Reply<wire::DropHistoryResponse> {
         history_calls::forget(&self.shared, request.into_inner().query).await?;
         Ok(Response::new(wire::DropHistoryResponse {}))
+    }
+
+    type SqlStream = BoxStream<'static, Result<wire::SqlReply, Status>>;
+
+    async fn sql(&self, request: Request<wire::SqlRequest>) -> Reply<Self::SqlStream> {
+        Ok(Response::new(sql::answer(&self.sql, &self.shared, request.into_inner())))
     }
 
     type BackupStream = BoxStream<'static, Result<wire::BackupPart, Status>>;

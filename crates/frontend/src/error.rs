@@ -20,4 +20,10 @@ pub enum FrontendError {
         /// The fault of the directory, and what to do.
         reason: String,
     },
+    /// The threads on which SQL is answered cannot be started.
+    #[error("SQL cannot be answered: {reason}")]
+    Sql {
+        /// The reason that the system gave.
+        reason: String,
+    },
 }

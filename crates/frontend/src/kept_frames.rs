@@ -288,6 +288,11 @@ impl KeptFrames {
         Some(frame)
     }
 
+    /// Returns the frames that readers may see, the oldest first.
+    pub(crate) fn published(&self) -> impl Iterator<Item = &Frame> {
+        self.kept.iter().filter(|frame| frame.sequence <= self.published)
+    }
+
     /// Returns how many frames are kept.
     pub(crate) fn len(&self) -> usize {
         self.kept.len()

@@ -45,6 +45,7 @@
 //! * windows that have closed: `history`
 //! * results: `kept_frames`, `select`, `finished_groups`, `estimate` (samples), `evaluated_rows`, `column_role`,
 //!   `unify_column`
+//! * questions about windows that have closed: `sql`
 //! * for whoever runs it: `http_routes`, `frontend_metrics` with `commit_figures`, `report_figures` and `process_figures`, `prometheus_text`
 //! * clients: `clients_service`, `client_wire` (wire form), `client_leases`, `lease_clock`, `frame_stream`, `frame_room`, `history_calls`
 
@@ -108,6 +109,7 @@ mod select;
 mod server;
 mod server_clock;
 mod shared_state;
+mod sql;
 mod state;
 mod state_durability;
 mod state_recompilation;
@@ -130,3 +132,4 @@ pub use error::FrontendError;
 pub use history::HistoryOptions;
 pub use options::FrontendOptions;
 pub use server::{RunningFrontend, start};
+pub use sql::SqlLimits;

@@ -1,6 +1,7 @@
 //! Where a frontend listens, and how long it waits and remembers.
 
 use crate::history::HistoryOptions;
+use crate::sql::SqlLimits;
 use pivot_protocol::DEFAULT_PORT;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -26,6 +27,8 @@ pub struct FrontendOptions {
     pub history: HistoryOptions,
     /// The most connections of agents and clients together; fewer if the process may not open so many files.
     pub max_connections: usize,
+    /// How much statements of SQL may take.
+    pub sql: SqlLimits,
 }
 
 impl Default for FrontendOptions {
@@ -39,6 +42,7 @@ impl Default for FrontendOptions {
             client_grace: Duration::from_secs(60),
             history: HistoryOptions::default(),
             max_connections: 20_000,
+            sql: SqlLimits::default(),
         }
     }
 }

@@ -196,7 +196,7 @@ impl SelectEngine {
 
 /// Makes rows of values of groups, in an order that depends on the values alone: agents report in any order,
 /// and what ORDER BY does not tell apart must not change places from frame to frame.
-fn finish(
+pub(crate) fn finish(
     groups: &WindowGroups,
     output: &OutputPlan,
     seconds: f64,

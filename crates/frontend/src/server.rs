@@ -17,6 +17,7 @@ use crate::http_routes::{AllowedHosts, routes};
 use crate::options::FrontendOptions;
 use crate::server_clock::ServerClock;
 use crate::shared_state::SharedState;
+use crate::sql::SqlEngine;
 use crate::state::FrontendState;
 use crate::store::{Store, StoredState};
 use futures::stream::Stream;
@@ -103,10 +104,12 @@ pub async fn start(options: FrontendOptions) -> Result<RunningFrontend, Frontend
         .await
         .map_err(|source| FrontendError::Listen { address: options.listen, source })?;
     let shared = Arc::new(open_state(&options)?);
+    let sql =
+        SqlEngine::start(options.sql).map_err(|error| FrontendError::Sql { reason: error.to_string() })?;
 
     let (stop, stopped) = oneshot::channel();
     let connections = accept(listener, room(options.max_connections), shared.connections.clone());
-    let routes = served_routes(&shared, AllowedHosts::at(address.ip()));
+    let routes = served_routes(&shared, Arc::new(sql), AllowedHosts::at(address.ip()));
     let server = tokio::spawn(serve(connections, routes, stopped));
     let committer = tokio::spawn(commit_regularly(shared.clone()));
     let recompiler = tokio::spawn(shared.clone().recompile_on_changes());
@@ -121,11 +124,11 @@ async fn listen(address: SocketAddr) -> std::io::Result<(TcpListener, SocketAddr
 }
 
 /// Returns all routes: those of both gRPC services, and of HTTP.
-fn served_routes(shared: &Arc<SharedState>, hosts: AllowedHosts) -> Routes {
+fn served_routes(shared: &Arc<SharedState>, sql: Arc<SqlEngine>, hosts: AllowedHosts) -> Routes {
     let agents = AgentsServer::new(AgentsService::new(shared.clone()))
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
-    let clients = FrontendServer::new(ClientsService::new(shared.clone()))
+    let clients = FrontendServer::new(ClientsService::new(shared.clone(), sql))
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
 

@@ -105,6 +105,12 @@ impl Frontend for Packs {
         Err(Status::unimplemented(""))
     }
 
+    type SqlStream = Pin<Box<dyn Stream<Item = Result<SqlReply, Status>> + Send>>;
+
+    async fn sql(&self, _: Request<SqlRequest>) -> Reply<Self::SqlStream> {
+        Err(Status::unimplemented(""))
+    }
+
     async fn list_carriers(&self, _: Request<ListCarriersRequest>) -> Reply<ListCarriersResponse> {
         Err(Status::unimplemented(""))
     }

@@ -67,7 +67,8 @@ fn write_record(out: &mut dyn Write, fields: impl Iterator<Item = String>) -> io
     writeln!(out, "{}", fields.collect::<Vec<_>>().join(","))
 }
 
-fn csv_field(column: &FrameColumn, value: &Value) -> String {
+/// Returns a value as a field of a record.
+pub(crate) fn csv_field(column: &FrameColumn, value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         other => match json_value::column_value(column, other) {
@@ -78,7 +79,7 @@ fn csv_field(column: &FrameColumn, value: &Value) -> String {
 }
 
 /// Returns the text in quotes if it needs them: also when it is empty, as that would read as null.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let is_plain = !text.is_empty() && text.trim() == text && !text.contains([',', '"', '\n', '\r']);
     if is_plain { text.to_owned() } else { format!("\"{}\"", text.replace('"', "\"\"")) }
 }

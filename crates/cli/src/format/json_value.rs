@@ -52,7 +52,7 @@ fn bucket(shown: &Value) -> serde_json::Value {
 }
 
 /// Returns a row as an object with a member for each column.
-pub(super) fn row(columns: &[FrameColumn], row: &FrameRow) -> serde_json::Value {
+pub(crate) fn row(columns: &[FrameColumn], row: &FrameRow) -> serde_json::Value {
     let pairs = columns.iter().zip(row.iter());
     let pairs = pairs.map(|(column, value)| (column.name.clone(), column_value(column, value)));
     serde_json::Value::Object(pairs.collect::<Map<_, _>>())

@@ -53,7 +53,7 @@ fn column_rule(ty: Type) -> &'static str {
 }
 
 /// Returns the text with a backslash before everything that Markdown would take for markup.
-fn escaped_markup(text: &str) -> String {
+pub(crate) fn escaped_markup(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if matches!(c, '|' | '*' | '_' | '`' | '<' | '\\' | '[' | ']') {

@@ -12,5 +12,8 @@ mod window_file;
 mod window_title;
 
 pub(crate) use choose_writer::choose_writer;
+pub(crate) use csv::{csv_field, quoted};
 pub(crate) use frame_writer::FrameWriter;
-pub(crate) use window_file::WindowFile;
+pub(crate) use json_value::row as row_object;
+pub(crate) use markdown::escaped_markup;
+pub(crate) use window_file::{WindowFile, format_of};

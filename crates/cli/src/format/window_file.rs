@@ -19,25 +19,28 @@ pub(crate) struct WindowFile {
     windows: u64,
 }
 
+/// Returns the format that the ending of a file says.
+pub(crate) fn format_of(path: &Path) -> OutputFormat {
+    match path.extension().and_then(|ending| ending.to_str()) {
+        Some("json") => OutputFormat::Json,
+        Some("ndjson" | "jsonl") => OutputFormat::Ndjson,
+        Some("csv") => OutputFormat::Csv,
+        Some("md") => OutputFormat::Md,
+        // An unknown ending is most likely that of a text for people.
+        _ => OutputFormat::Table,
+    }
+}
+
 impl WindowFile {
     /// Creates the file, or empties it.
     pub(crate) fn create(path: &Path) -> Result<WindowFile, CliError> {
-        // An unknown ending is most likely that of a text for people.
-        let format = match path.extension().and_then(|ending| ending.to_str()) {
-            Some("json") => OutputFormat::Json,
-            Some("ndjson" | "jsonl") => OutputFormat::Ndjson,
-            Some("csv") => OutputFormat::Csv,
-            Some("md") => OutputFormat::Md,
-            _ => OutputFormat::Table,
-        };
-
         let file =
             File::create(path).map_err(|source| CliError::ReadFile { path: path.to_owned(), source })?;
 
         Ok(WindowFile {
             path: path.to_owned(),
             file: BufWriter::new(file),
-            writer: choose_writer(format, None, StyleMode::Plain),
+            writer: choose_writer(format_of(path), None, StyleMode::Plain),
             windows: 0,
         })
     }

@@ -8,19 +8,22 @@ use super::completion::CompletionCatalogue;
 use super::line_editor::{ReplPrompt, line_editor};
 use super::text_editor::{edit_file, edit_text};
 use super::{lists, stateless_commands};
-use crate::arguments::ANALYZE_DURATION;
+use crate::arguments::{ANALYZE_DURATION, OutputFormat};
 use crate::client::FrontendConnection;
 use crate::client_session::QueryStay;
 use crate::error::CliError;
-use crate::format::WindowFile;
+use crate::format::{WindowFile, format_of};
 use crate::humanize::duration;
 use crate::input::{InputItem, InputQuery, InputSource};
 use crate::live::{QueryView, RowLayout, WatchEnd, read_key, restore_terminal, watch};
 use crate::params::QueryParams;
 use crate::query_owner::abandoned;
+use crate::sql::{PrintedForm, ask};
+use crate::statement_kind::{StatementKind, kind};
 use crate::table::{StyleMode, TextRole};
 use crate::terminal;
 use reedline::Signal;
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::PoisonError;
@@ -153,6 +156,11 @@ impl ReplSession {
                 InputItem::Explain(statement) => self.explain(input, &statement, None)?,
                 InputItem::Analyze(statement) => self.explain(input, &statement, Some(ANALYZE_DURATION))?,
 
+                InputItem::Sql(statement) => {
+                    self.last = Some(LastStatement { input: input.clone(), statement: statement.clone() });
+                    self.ask(input, &statement, None)?;
+                }
+
                 InputItem::Query(statement) => {
                     // Noted before it is run: a statement that does not compile is the one to edit.
                     self.last = Some(LastStatement { input: input.clone(), statement: statement.clone() });
@@ -240,11 +248,41 @@ impl ReplSession {
             return Err(CliError::Command("there is no statement yet that could be run again".to_owned()));
         };
 
+        if kind(&statement.text) == StatementKind::Sql {
+            return self.ask(&input, &statement, path);
+        }
         let mut file = path.map(WindowFile::create).transpose()?;
         self.install(&input, &statement, file.as_mut())?;
         match file {
             Some(file) => self.print_line(TextRole::Quiet, &file.summary()),
             None => Ok(()),
+        }
+    }
+
+    /// Asks a statement of SQL, and prints the answer, or writes it into a file.
+    fn ask(&self, input: &InputSource, statement: &InputQuery, path: Option<&Path>) -> Result<(), CliError> {
+        if let Some(path) = path {
+            let failed = |source| CliError::WriteFile { path: path.to_owned(), source };
+            let mut file = File::create(path).map_err(failed)?;
+            let form = PrintedForm {
+                format: format_of(path),
+                columns: None,
+                paint: StyleMode::Plain,
+                layout: self.layout,
+            };
+            return self.wait(ask(&self.connection, input, statement, 0, form, &mut file));
+        }
+
+        let form = PrintedForm {
+            format: OutputFormat::Table,
+            columns: Some(terminal::size().columns),
+            paint: self.paint,
+            layout: self.layout,
+        };
+        match self.wait(ask(&self.connection, input, statement, 0, form, &mut io::stdout())) {
+            // Its diagnostics say what is wrong.
+            Err(CliError::DoesNotCompile(_)) => Ok(()),
+            done => done,
         }
     }
 
@@ -281,7 +319,7 @@ impl ReplSession {
             return Ok(());
         }
 
-        if self.ask("keep the query running? [y/N] ")? {
+        if self.confirm("keep the query running? [y/N] ")? {
             self.wait(self.connection.keep(number))?;
             let stays = format!(
                 "query {number} runs on, also without this prompt; \\watch {number} shows it, \\drop {number} ends it"
@@ -350,7 +388,7 @@ impl ReplSession {
     }
 
     /// Asks for one key, and returns whether it was `y`.
-    fn ask(&self, question: &str) -> Result<bool, CliError> {
+    fn confirm(&self, question: &str) -> Result<bool, CliError> {
         print!("\n{question}");
         io::stdout().flush()?;
 

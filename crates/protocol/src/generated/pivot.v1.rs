@@ -1713,6 +1713,101 @@ pub struct DropHistoryRequest {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DropHistoryResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SqlRequest {
+    /// One statement: SELECT, WITH, VALUES, SHOW, DESCRIBE, or EXPLAIN of one.
+    #[prost(string, tag = "1")]
+    pub text: ::prost::alloc::string::String,
+    /// The most rows that are wanted; 0 leaves it to the frontend, whose own limit holds in any case.
+    #[prost(uint64, tag = "2")]
+    pub rows: u64,
+    #[prost(enumeration = "sql_request::Form", tag = "3")]
+    pub form: i32,
+}
+/// Nested message and enum types in `SqlRequest`.
+pub mod sql_request {
+    /// How rows are sent.
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Form {
+        /// As values in `rows`.
+        Values = 0,
+        /// As the bytes of one stream of Arrow IPC, in `arrow`.
+        Arrow = 1,
+    }
+    impl Form {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Values => "FORM_VALUES",
+                Self::Arrow => "FORM_ARROW",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "FORM_VALUES" => Some(Self::Values),
+                "FORM_ARROW" => Some(Self::Arrow),
+                _ => None,
+            }
+        }
+    }
+}
+/// A part of an answer: first what is wrong or the columns, then rows, then the end.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SqlReply {
+    /// What is wrong with the statement, of which then nothing else comes.
+    #[prost(message, repeated, tag = "1")]
+    pub diagnostics: ::prost::alloc::vec::Vec<Diagnostic>,
+    /// Set in the first part alone.
+    #[prost(message, repeated, tag = "2")]
+    pub columns: ::prost::alloc::vec::Vec<SqlColumn>,
+    #[prost(message, repeated, tag = "3")]
+    pub rows: ::prost::alloc::vec::Vec<Row>,
+    /// Bytes of the stream of Arrow IPC, in order.
+    #[prost(bytes = "vec", tag = "4")]
+    pub arrow: ::prost::alloc::vec::Vec<u8>,
+    /// Set in the last part alone: without it the answer is not whole.
+    #[prost(message, optional, tag = "5")]
+    pub end: ::core::option::Option<SqlEnd>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SqlColumn {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// A type code (advice.proto): what its values are sent as.
+    #[prost(uint32, tag = "2")]
+    pub r#type: u32,
+    /// The name of its type in SQL, as in `Timestamp(ns, "UTC")`.
+    #[prost(string, tag = "3")]
+    pub sql_type: ::prost::alloc::string::String,
+}
+/// How an answer has ended.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SqlEnd {
+    /// The rows that were sent.
+    #[prost(uint64, tag = "1")]
+    pub rows: u64,
+    /// Whether there are more rows than were sent, as only so many were allowed or wanted.
+    #[prost(bool, tag = "2")]
+    pub cut: bool,
+    /// What is to be said about it, for people; empty if nothing is.
+    #[prost(string, tag = "3")]
+    pub notice: ::prost::alloc::string::String,
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BackupRequest {}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2924,6 +3019,29 @@ pub mod frontend_client {
                 .insert(GrpcMethod::new("pivot.v1.Frontend", "DropHistory"));
             self.inner.unary(req, path, codec).await
         }
+        /// Answers a statement of SQL over the windows of queries and over what the frontend knows. A statement that is wrong is
+        /// answered by diagnostics, not by an error. The call ends with its client, at the time limit, or with the last row.
+        pub async fn sql(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SqlRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::SqlReply>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/pivot.v1.Frontend/Sql");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("pivot.v1.Frontend", "Sql"));
+            self.inner.server_streaming(req, path, codec).await
+        }
         /// Returns what the frontend has stored, as of now: the bytes of a file of the store, in order. A frontend that is
         /// started with it is another one, which has the queries of this one with their numbers and results.
         pub async fn backup(
@@ -3077,6 +3195,18 @@ pub mod frontend_server {
             tonic::Response<super::DropHistoryResponse>,
             tonic::Status,
         >;
+        /// Server streaming response type for the Sql method.
+        type SqlStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::SqlReply, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Answers a statement of SQL over the windows of queries and over what the frontend knows. A statement that is wrong is
+        /// answered by diagnostics, not by an error. The call ends with its client, at the time limit, or with the last row.
+        async fn sql(
+            &self,
+            request: tonic::Request<super::SqlRequest>,
+        ) -> std::result::Result<tonic::Response<Self::SqlStream>, tonic::Status>;
         /// Server streaming response type for the Backup method.
         type BackupStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<super::BackupPart, tonic::Status>,
@@ -3788,6 +3918,52 @@ pub mod frontend_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/pivot.v1.Frontend/Sql" => {
+                    #[allow(non_camel_case_types)]
+                    struct SqlSvc<T: Frontend>(pub Arc<T>);
+                    impl<
+                        T: Frontend,
+                    > tonic::server::ServerStreamingService<super::SqlRequest>
+                    for SqlSvc<T> {
+                        type Response = super::SqlReply;
+                        type ResponseStream = T::SqlStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SqlRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Frontend>::sql(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SqlSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

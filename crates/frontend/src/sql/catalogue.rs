@@ -1,0 +1,189 @@
+//! The tables that a statement can ask: `pivot.queries` and its like, and one for each query.
+//!
+//! ```text
+//! errors        the newest query of that name, window by window and group by group
+//! errors@3      query 3, as an earlier one of that name, or also the newest
+//! q7            query 7, which has no name
+//! q7$revisions  each state that a window had, if late rows changed it
+//! ```
+
+use super::mistakes::quoted;
+use super::query_table::QueryTable;
+use super::system_tables::SystemTable;
+use super::window_source::{HistoryQuery, WindowRevisions, WindowSource, WindowSourceError};
+use crate::shared_state::SharedState;
+use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
+use datafusion::common::Result;
+use datafusion::error::DataFusionError;
+use std::collections::HashMap;
+use std::sync::Arc;
+use tonic::async_trait;
+
+/// All tables, as they are when a statement is read.
+#[derive(Debug)]
+pub(super) struct SqlCatalogue {
+    system: Arc<SystemSchema>,
+    queries: Arc<QuerySchema>,
+}
+
+impl SqlCatalogue {
+    /// The name of the catalogue, which is also that of the schema of its system tables.
+    pub(super) const NAME: &str = "pivot";
+
+    /// The schema of tables without a schema before their name.
+    pub(super) const DEFAULT_SCHEMA: &str = "public";
+
+    /// Makes the catalogue of a frontend whose windows a source has.
+    pub(super) async fn new(
+        shared: &Arc<SharedState>,
+        source: Arc<dyn WindowSource>,
+    ) -> Result<SqlCatalogue, WindowSourceError> {
+        let queries = QuerySchema::new(source.queries().await?, source);
+        Ok(SqlCatalogue {
+            system: Arc::new(SystemSchema { shared: shared.clone() }),
+            queries: Arc::new(queries),
+        })
+    }
+
+    /// Returns the names of all tables as they are written in a statement.
+    pub(super) fn written_names(&self) -> Vec<String> {
+        let system = self.system.table_names().into_iter();
+        let mut names: Vec<String> = system.map(|name| format!("{}.{name}", SqlCatalogue::NAME)).collect();
+        names.extend(self.queries.listed.iter().map(|(name, _)| quoted(name)));
+        names
+    }
+}
+
+impl CatalogProvider for SqlCatalogue {
+    fn schema_names(&self) -> Vec<String> {
+        vec![SqlCatalogue::NAME.to_owned(), SqlCatalogue::DEFAULT_SCHEMA.to_owned()]
+    }
+
+    fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
+        match name {
+            SqlCatalogue::NAME => Some(self.system.clone()),
+            SqlCatalogue::DEFAULT_SCHEMA => Some(self.queries.clone()),
+            _ => None,
+        }
+    }
+}
+
+/// The schema `pivot`.
+#[derive(Debug)]
+struct SystemSchema {
+    shared: Arc<SharedState>,
+}
+
+#[async_trait]
+impl SchemaProvider for SystemSchema {
+    fn table_names(&self) -> Vec<String> {
+        SystemTable::ALL.map(|table| table.name().to_owned()).into()
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        let Some(table) = SystemTable::find(name) else { return Ok(None) };
+        Ok(Some(Arc::new(table.snapshot(&self.shared)?)))
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        SystemTable::find(name).is_some()
+    }
+}
+
+/// The view of a query that a table is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TableView {
+    Windows,
+    Revisions,
+}
+
+impl TableView {
+    /// All of them, the one that has no name of its own first.
+    const ALL: [TableView; 2] = [TableView::Windows, TableView::Revisions];
+
+    /// Returns what stands behind the name of the query.
+    fn suffix(self) -> &'static str {
+        match self {
+            TableView::Windows => "",
+            TableView::Revisions => "$revisions",
+        }
+    }
+}
+
+/// The schema of queries.
+#[derive(Debug)]
+pub(super) struct QuerySchema {
+    source: Arc<dyn WindowSource>,
+    /// The names under which queries are listed.
+    listed: Vec<(String, HistoryQuery)>,
+    /// These and all others under which a query is found.
+    found: HashMap<String, HistoryQuery>,
+}
+
+impl QuerySchema {
+    /// Names queries: the newest of a name has it, and each its number.
+    fn new(mut queries: Vec<HistoryQuery>, source: Arc<dyn WindowSource>) -> QuerySchema {
+        queries.sort_by_key(|query| query.number);
+        let newest: HashMap<&str, u32> =
+            queries.iter().map(|query| (query.name.as_str(), query.number)).collect();
+
+        let (mut listed, mut found) = (Vec::new(), HashMap::new());
+        for query in &queries {
+            let by_number = format!("q{}", query.number);
+            let name = match query.name.as_str() {
+                "" => by_number.clone(),
+                name if newest.get(name) == Some(&query.number) => name.to_owned(),
+                name => format!("{name}@{}", query.number),
+            };
+            // A name that somebody has given comes before a number.
+            found.entry(by_number).or_insert_with(|| query.clone());
+            if !query.name.is_empty() {
+                found.insert(format!("{}@{}", query.name, query.number), query.clone());
+            }
+            listed.push((name, query.clone()));
+        }
+        for (name, query) in listed.iter().filter(|(_, query)| !query.name.is_empty()) {
+            found.insert(name.clone(), query.clone());
+        }
+        QuerySchema { source, listed, found }
+    }
+
+    /// Returns the query of a name and how it is looked at.
+    fn find(&self, name: &str) -> Option<(&HistoryQuery, TableView)> {
+        let mut views = TableView::ALL.into_iter();
+        views.find_map(|view| Some((self.find_query(name.strip_suffix(view.suffix())?)?, view)))
+    }
+
+    /// Returns the query of a name. Names in a statement are in small letters unless they are quoted, so a name is also
+    /// found by its small letters.
+    pub(super) fn find_query(&self, name: &str) -> Option<&HistoryQuery> {
+        self.found.get(name).or_else(|| {
+            self.found.iter().find(|(known, _)| known.to_lowercase() == name).map(|(_, query)| query)
+        })
+    }
+}
+
+#[async_trait]
+impl SchemaProvider for QuerySchema {
+    fn table_names(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        for (name, _) in &self.listed {
+            names.extend(TableView::ALL.map(|view| format!("{name}{}", view.suffix())));
+        }
+        names
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        let Some((query, view)) = self.find(name) else { return Ok(None) };
+        let observed = self.source.observed(query).await.map_err(DataFusionError::External)?;
+        let revisions = match view {
+            TableView::Windows => WindowRevisions::Newest,
+            TableView::Revisions => WindowRevisions::All,
+        };
+        Ok(Some(Arc::new(QueryTable::new(self.source.clone(), query.clone(), &observed, revisions))))
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.find(name).is_some()
+    }
+}

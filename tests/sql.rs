@@ -1,0 +1,137 @@
+//! SQL over what a frontend knows and over the windows of its queries, as `pivot sql` asks it: real agent, frontend and
+//! command.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use pivot_protocol::wire;
+use pivot_tests::{PATIENCE, TestFrontend, pivot_binary};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
+
+/// A process has one agent, so one test at a time has it.
+static SERIAL: Mutex<()> = Mutex::const_new(());
+
+fn hit(host: &str, bytes: u64) {
+    pivot::tracepoint!("Sql.hit", host = host, bytes: u64 = bytes);
+}
+
+/// What `pivot` says, asked of a frontend.
+async fn pivot(url: &str, arguments: &[&str]) -> Output {
+    let mut command = Command::new(pivot_binary());
+    command.args(arguments).env("PIVOT_FRONTEND", url);
+    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+}
+
+/// What `pivot` prints.
+async fn printed(url: &str, arguments: &[&str]) -> String {
+    let output = pivot(url, arguments).await;
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The rows that `pivot sql` prints of a statement as CSV, without the header.
+async fn rows(url: &str, text: &str) -> Vec<String> {
+    let csv = printed(url, &["sql", text, "--format", "csv"]).await;
+    csv.lines().skip(1).map(str::to_owned).collect()
+}
+
+/// What is on standard error of a statement that is wrong.
+async fn mistake(url: &str, arguments: &[&str]) -> String {
+    let output = pivot(url, arguments).await;
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", String::from_utf8_lossy(&output.stdout));
+    String::from_utf8(output.stderr).unwrap()
+}
+
+/// Installs a query under a name, and waits until the agent has woven it.
+async fn install(frontend: &mut TestFrontend, name: &str, text: &str) -> u32 {
+    let request = wire::InstallRequest { text: text.into(), name: name.into(), ..Default::default() };
+    let answer = frontend.client.install(request).await.unwrap().into_inner();
+    let query = answer.query.unwrap_or_else(|| panic!("{:?}", answer.diagnostics));
+
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let listed = frontend.client.list_queries(wire::ListQueriesRequest {}).await.unwrap().into_inner();
+        let found = listed.queries.iter().find(|listed| listed.number == query).unwrap();
+        if found.agents.iter().any(|agent| agent.status.is_some()) {
+            return query;
+        }
+        assert!(Instant::now() < until, "woven within {PATIENCE:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_windows_of_a_query_are_a_table_in_every_format() {
+    let _serial = SERIAL.lock().await;
+    let mut frontend = TestFrontend::start().await;
+    let url = frontend.url();
+    let agent = pivot::builder().process("api").frontend(&url).init().unwrap();
+
+    // HAVING, ORDER BY and LIMIT are about what is shown, and not about what is kept.
+    let text = "FROM h IN Sql.hit GROUP BY h.host SELECT h.host AS host, COUNT AS n, SUM(h.bytes) AS bytes \
+                HAVING n > 1000000 ORDER BY bytes DESC LIMIT 1 EVERY 100ms";
+    let query = install(&mut frontend, "hosts", text).await;
+    for round in 0..5 {
+        (0..10).for_each(|_| hit("web-1", 100));
+        hit("web-2", round);
+        tokio::time::sleep(Duration::from_millis(150)).await;
+    }
+    frontend.finish(query).await;
+
+    let by_host = "SELECT host, sum(n) AS n, sum(bytes) AS bytes FROM hosts GROUP BY host ORDER BY host";
+    assert_eq!(rows(&url, by_host).await, ["web-1,50,5000", "web-2,5,10"]);
+    assert_eq!(
+        printed(&url, &["sql", by_host, "--format", "ndjson"]).await,
+        "{\"host\":\"web-1\",\"n\":50,\"bytes\":5000}\n{\"host\":\"web-2\",\"n\":5,\"bytes\":10}\n"
+    );
+    let json: serde_json::Value =
+        serde_json::from_str(&printed(&url, &["sql", by_host, "--format", "json"]).await).unwrap();
+    assert_eq!(json["columns"][0], serde_json::json!({ "name": "host", "type": "string" }));
+    assert_eq!((json["rows"].as_array().unwrap().len(), &json["cut"]), (2, &serde_json::json!(false)));
+    let table = printed(&url, &["sql", by_host]).await;
+    assert!(table.contains("web-1  50  5,000") && table.ends_with("(2 rows)\n"), "{table}");
+    let markdown = printed(&url, &["sql", by_host, "--format", "md"]).await;
+    assert!(markdown.starts_with("| host | n | bytes |\n| --- | ---: | ---: |\n| web-1 |"), "{markdown}");
+
+    // The table is there by its number too, and by small letters.
+    for name in [format!("q{query}"), format!("\"hosts@{query}\""), "HOSTS".into(), "public.hosts".into()] {
+        assert_eq!(rows(&url, &format!("SELECT sum(n) FROM {name}")).await, ["55"], "{name}");
+    }
+    let windows = rows(&url, "SELECT count(DISTINCT window_start) FROM hosts").await;
+    assert!(windows[0].parse::<u64>().unwrap() >= 2, "{windows:?}");
+    let lengths = "SELECT DISTINCT window_end - window_start, revision, partial FROM hosts WHERE window_start > now() - interval '1 hour'";
+    assert_eq!(rows(&url, lengths).await, ["100000000,0,false"]);
+    assert_eq!(rows(&url, "SELECT * FROM hosts WHERE window_start > now()").await, [""; 0]);
+    assert_eq!(rows(&url, "SELECT count(*) FROM \"hosts$revisions\" WHERE revision = 0").await.len(), 1);
+
+    drop(agent);
+    frontend.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_statement_among_queries_is_sql_if_no_from_of_it_has_an_alias() {
+    let _serial = SERIAL.lock().await;
+    let frontend = TestFrontend::start().await;
+    let url = frontend.url();
+
+    assert!(printed(&url, &["-c", "SELECT 1 + 1 AS two"]).await.contains("two"));
+    assert_eq!(
+        printed(&url, &["-c", "SELECT 1 AS a; SELECT 2 AS a", "--format", "ndjson"]).await,
+        "{\"a\":1}\n{\"a\":2}\n"
+    );
+    assert!(printed(&url, &["-c", "EXPLAIN SELECT 1"]).await.contains("logical_plan"));
+    assert!(printed(&url, &["-c", "EXPLAIN SELECT COUNT FROM e IN T"]).await.contains("EMIT"));
+    assert!(printed(&url, &["sql", "SHOW TABLES"]).await.contains("tracepoints"));
+
+    let wrong = mistake(&url, &["-c", "SELECT COUNT FROM T"]).await;
+    assert!(wrong.contains("there is no table `T`") && wrong.contains("taken for SQL"), "{wrong}");
+    let wrong = mistake(&url, &["-c", "SELECT COUNT( FROM e IN T"]).await;
+    assert!(wrong.contains("taken for a query of tracepoints, since its FROM says"), "{wrong}");
+    let wrong = mistake(&url, &["-c", "TABLE pivot.queries"]).await;
+    assert!(wrong.contains("SQL begins with SELECT"), "{wrong}");
+    let wrong = mistake(&url, &["sql", "SELECT name,\n  nmae FROM pivot.queries"]).await;
+    assert!(wrong.contains("sql:2:3") && wrong.contains("did you mean name?"), "{wrong}");
+    let wrong = mistake(&url, &["sql", "DROP TABLE hosts"]).await;
+    assert!(wrong.contains("DROP cannot be answered"), "{wrong}");
+    frontend.stop().await;
+}
