@@ -5,11 +5,13 @@
 //! | `/healthz` | the process lives |
 //! | `/readyz` | it stores and shows results; 503 with the reason if it does not |
 //! | `/metrics` | figures about itself, as Prometheus reads them |
+//! | `/metrics/queries` | results of queries that say `INTO prometheus` |
 //!
 //! A page in somebody's browser must not reach a frontend on the same machine: on loopback, `Host` has to name it. Hence
 //! gRPC is served over HTTP/2 alone, which browsers do not speak without TLS.
 
 use crate::frontend_metrics::frontend_metrics;
+use crate::prometheus_sink::query_metrics;
 use crate::shared_state::SharedState;
 use axum::Router;
 use axum::extract::{Request, State};
@@ -22,7 +24,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 /// The routes that are not gRPC.
-const PATHS: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+const PATHS: [&str; 4] = ["/healthz", "/readyz", "/metrics", "/metrics/queries"];
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
@@ -55,6 +57,7 @@ pub(crate) fn routes(shared: Arc<SharedState>, grpc: Router, hosts: AllowedHosts
         .route("/healthz", get(health))
         .route("/readyz", get(readiness))
         .route("/metrics", get(metrics))
+        .route("/metrics/queries", get(results))
         .with_state(shared)
         .merge(grpc)
         .layer(from_fn_with_state(hosts, guard))
@@ -110,6 +113,10 @@ async fn readiness(State(shared): State<Arc<SharedState>>) -> Response {
 
 async fn metrics(State(shared): State<Arc<SharedState>>) -> Response {
     ([(CONTENT_TYPE, PROMETHEUS), (CACHE_CONTROL, "no-store")], frontend_metrics(&shared)).into_response()
+}
+
+async fn results(State(shared): State<Arc<SharedState>>) -> Response {
+    ([(CONTENT_TYPE, PROMETHEUS), (CACHE_CONTROL, "no-store")], query_metrics(&shared).await).into_response()
 }
 
 fn plain(status: StatusCode, text: &str) -> Response {

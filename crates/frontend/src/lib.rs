@@ -47,6 +47,7 @@
 //!   `unify_column`
 //! * questions about windows that have closed: `sql`
 //! * for whoever runs it: `http_routes`, `frontend_metrics` with `commit_figures`, `report_figures` and `process_figures`, `prometheus_text`
+//! * sinks: `prometheus_sink`, `metric_histogram`
 //! * clients: `clients_service`, `client_wire` (wire form), `client_leases`, `lease_clock`, `frame_stream`, `frame_room`, `history_calls`
 
 mod accepted_connections;
@@ -87,6 +88,7 @@ mod installed_query;
 mod kept_frames;
 mod known_exports;
 mod lease_clock;
+mod metric_histogram;
 mod misplaced_reports;
 mod open_files;
 mod options;
@@ -94,6 +96,7 @@ mod options;
 mod placement_tests;
 mod process_figures;
 mod program_tracepoint;
+mod prometheus_sink;
 mod prometheus_text;
 mod query_definition;
 mod query_end;

@@ -89,7 +89,8 @@ mod syntax;
 pub use catalog::{Catalog, CatalogField, CatalogTracepoint};
 pub use compile_options::CompileOptions;
 pub use compiled::{
-    OutputAggregate, OutputColumn, OutputKey, OutputPlan, QueryProgram, ResultSink, RunSettings,
+    OutputAggregate, OutputColumn, OutputKey, OutputPlan, PrometheusSink, QueryProgram, ResultSink,
+    RunSettings,
 };
 pub use compiler::{compile, compile_with};
 pub use diagnostic::{Color, Diagnostic, Diagnostics, Severity, TextEdit};

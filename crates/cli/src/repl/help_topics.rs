@@ -168,6 +168,12 @@ pub(super) const TOPICS: &[HelpTopic] = &[
         "FROM d IN DN.DataTransferProtocol GROUP BY d.host SELECT d.host, COUNT FOR 1m",
     ),
     topic(
+        &["INTO", "PROMETHEUS"],
+        "INTO prometheus [(name = 'text', series = n)]",
+        "Shows the results to Prometheus, at /metrics/queries of the frontend, besides to clients. Keys are labels. COUNT and SUM are counters since install (name_count_total); HIST and LHIST are histograms since install; everything else is a gauge of the newest window. Durations are in seconds. A query has at most 1,000 series unless it says another number; further ones are counted in pivot_query_series_left_out.",
+        "FROM d IN DN.DataTransferProtocol GROUP BY d.host SELECT d.host, COUNT, SUM(d.size) AS bytes INTO prometheus(name = 'store')",
+    ),
+    topic(
         &["EXPLAIN", "ANALYZE"],
         "EXPLAIN [ANALYZE] query",
         "The plan, the rules that fired and the advice, instead of running it. With ANALYZE it is run for a few seconds, its rows are discarded, and what each stage cost is shown.",

@@ -3,9 +3,11 @@
 mod explain;
 mod output_plan;
 mod program;
+mod result_sink;
 mod run_settings;
 mod untyped_fields;
 
 pub use output_plan::{OutputAggregate, OutputColumn, OutputKey, OutputPlan};
 pub use program::QueryProgram;
-pub use run_settings::{ResultSink, RunSettings};
+pub use result_sink::{PrometheusSink, ResultSink};
+pub use run_settings::RunSettings;

@@ -1,6 +1,7 @@
 //! On which terms a query runs: its windows, how long it stays, what it may cost, where its results go.
 
-use pivot_advice::{QueryBudget, Value};
+use super::result_sink::ResultSink;
+use pivot_advice::QueryBudget;
 
 /// The terms on which a query runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,15 +17,6 @@ pub struct RunSettings {
     pub keep_ns: Option<i64>,
     /// The place that its results go to, besides the clients that ask for them.
     pub sink: Option<ResultSink>,
-}
-
-/// The place that results go to.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ResultSink {
-    /// The name of the sink: `prometheus`, `otlp` or `parquet`.
-    pub name: String,
-    /// The options of the sink, as they were written.
-    pub options: Vec<(String, Value)>,
 }
 
 impl Default for RunSettings {

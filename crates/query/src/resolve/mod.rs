@@ -22,6 +22,7 @@ mod resolved_query;
 mod resolver;
 mod select_list;
 mod settings_clauses;
+mod sink_clause;
 mod sources;
 mod typing;
 mod work_budget;

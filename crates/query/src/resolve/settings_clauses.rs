@@ -2,18 +2,16 @@
 
 use super::resolved_query::ResultClauses;
 use super::resolver::Resolver;
-use crate::compiled::{ResultSink, RunSettings};
+use crate::compiled::RunSettings;
 use crate::diagnostic::Diagnostic;
 use crate::suggest::nearest;
-use crate::syntax::ast::{AstQuery, BudgetItem, PlacedClause, SinkClause, TextSpan};
+use crate::syntax::ast::{AstQuery, BudgetItem, PlacedClause, TextSpan};
 use pivot_advice::QueryBudget;
 
 /// The shortest window; longer ones are multiples of it.
 const SHORTEST_NS: i64 = 100_000_000;
 /// The longest window.
 const LONGEST_NS: i64 = 86_400_000_000_000;
-/// Where results can go.
-const SINKS: [&str; 3] = ["prometheus", "otlp", "parquet"];
 
 impl Resolver<'_> {
     /// Returns the shape of the result as far as it does not depend on the rows.
@@ -31,7 +29,7 @@ impl Resolver<'_> {
                 None => QueryBudget::default(),
             },
             keep_ns: result.keep.as_ref().map(|keep| keep.body),
-            sink: result.into.as_ref().and_then(|into| self.sink(into)),
+            sink: result.into.as_ref().and_then(|into| self.sink(query, &into.body)),
         };
 
         // DISTINCT and ORDER BY depend on whether the query aggregates.
@@ -94,23 +92,6 @@ impl Resolver<'_> {
         };
 
         self.report(Diagnostic::error(span, format!("the budget `{name}` is {expected}")));
-    }
-
-    fn sink(&mut self, into: &PlacedClause<SinkClause>) -> Option<ResultSink> {
-        let name = into.body.name.text.to_ascii_lowercase();
-        if !SINKS.contains(&name.as_str()) {
-            let wrong = format!("unknown sink `{}`", into.body.name.text);
-            let wrong = Diagnostic::error(into.body.name.span, wrong);
-            let wrong = wrong.detail("results go to prometheus, otlp or parquet");
-            self.report(wrong.suggest(nearest(&name, SINKS)));
-            return None;
-        }
-
-        // The clause is accepted, so that queries need not change once there is a sink.
-        let warning = Diagnostic::warning(into.span, format!("nothing is written to {name} yet"));
-        self.report(warning.detail("the query runs, and its results are shown"));
-        let options = into.body.options.iter().map(|(key, value)| (key.text.clone(), value.clone()));
-        Some(ResultSink { name, options: options.collect() })
     }
 
     /// Reports clauses that only the query of a statement may have.

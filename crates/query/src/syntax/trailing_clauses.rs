@@ -89,7 +89,7 @@ fn amount(input: TokenStream<'_>) -> ParseResult<'_, NumberOrPercent> {
 
 /// `name [(key = value, ..)]`
 pub(super) fn sink(input: TokenStream<'_>) -> ParseResult<'_, SinkClause> {
-    let (rest, name) = name("prometheus, otlp or parquet")(input)?;
+    let (rest, name) = name("prometheus")(input)?;
     let inside = delimited(symbol("(", "`(`"), opt(comma_list(sink_option)), cut(symbol(")", "`)`")));
     let (rest, options) = opt(inside).parse(rest)?;
     Ok((rest, SinkClause { name, options: options.flatten().unwrap_or_default() }))
