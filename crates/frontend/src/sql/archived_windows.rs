@@ -1,12 +1,14 @@
 //! The windows that history keeps, as a source of tables: past and live ones alike, since a window is in history with the
 //! commit that shows it.
 
+use super::shown_windows::covered_time;
 use super::window_source::{
     HistoryQuery, HistoryWindow, ObservedValues, WindowRevisions, WindowSource, WindowSourceError,
     has_open_types,
 };
 use crate::agent_coverage::AllAgentsReported;
 use crate::history::{Archive, KeptQuery, KeptWindow, WantedRevisions};
+use crate::range_coverage::RangeCoverage;
 use crate::shared_state::SharedState;
 use crate::time_range::TimeRange;
 use futures::future::{BoxFuture, FutureExt};
@@ -88,10 +90,14 @@ impl WindowSource for ArchivedWindows {
         let windows = archive.windows(kept, starts, wanted);
         windows.map(|window| Ok(history_window(window?))).boxed()
     }
+
+    fn covered(&self, query: &HistoryQuery, range: TimeRange) -> Option<RangeCoverage> {
+        covered_time(&self.shared, query, range)
+    }
 }
 
 fn history_window(window: KeptWindow) -> HistoryWindow {
-    let KeptWindow { time_range, revision, time, misses_agents, groups, .. } = window;
+    let KeptWindow { time_range, revision, coverage, time, misses_agents, groups } = window;
     let heard = if misses_agents { AllAgentsReported::SomeMissing } else { AllAgentsReported::All };
-    HistoryWindow { time_range, revision, time, heard, groups }
+    HistoryWindow { time_range, revision, time, coverage, heard, groups }
 }

@@ -5,12 +5,13 @@
 //! errors@3      query 3, as an earlier one of that name, or also the newest
 //! q7            query 7, which has no name
 //! q7$revisions  each state that a window had, if late rows changed it
+//! q7$states     the keys of groups, and the states of their aggregates
 //! ```
 
 use super::mistakes::quoted;
-use super::query_table::QueryTable;
 use super::system_tables::SystemTable;
 use super::window_source::{HistoryQuery, WindowRevisions, WindowSource, WindowSourceError};
+use super::window_table::WindowTable;
 use crate::shared_state::SharedState;
 use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
 use datafusion::common::Result;
@@ -18,6 +19,9 @@ use datafusion::error::DataFusionError;
 use std::collections::HashMap;
 use std::sync::Arc;
 use tonic::async_trait;
+
+/// The table of the windows of all queries.
+const WINDOWS: &str = "windows";
 
 /// All tables, as they are when a statement is read.
 #[derive(Debug)]
@@ -38,11 +42,16 @@ impl SqlCatalogue {
         shared: &Arc<SharedState>,
         source: Arc<dyn WindowSource>,
     ) -> Result<SqlCatalogue, WindowSourceError> {
-        let queries = QuerySchema::new(source.queries().await?, source);
+        let queries = Arc::new(QuerySchema::new(source.queries().await?, source));
         Ok(SqlCatalogue {
-            system: Arc::new(SystemSchema { shared: shared.clone() }),
-            queries: Arc::new(queries),
+            system: Arc::new(SystemSchema { shared: shared.clone(), queries: queries.clone() }),
+            queries,
         })
+    }
+
+    /// Returns the schema of queries.
+    pub(super) fn queries(&self) -> &Arc<QuerySchema> {
+        &self.queries
     }
 
     /// Returns the names of all tables as they are written in a statement.
@@ -72,21 +81,28 @@ impl CatalogProvider for SqlCatalogue {
 #[derive(Debug)]
 struct SystemSchema {
     shared: Arc<SharedState>,
+    queries: Arc<QuerySchema>,
 }
 
 #[async_trait]
 impl SchemaProvider for SystemSchema {
     fn table_names(&self) -> Vec<String> {
-        SystemTable::ALL.map(|table| table.name().to_owned()).into()
+        let own = SystemTable::ALL.map(SystemTable::name);
+        own.into_iter().chain([WINDOWS]).map(str::to_owned).collect()
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        if name == WINDOWS {
+            let QuerySchema { source, listed, .. } = &*self.queries;
+            let queries = listed.iter().map(|(_, query)| query.clone()).collect();
+            return Ok(Some(Arc::new(WindowTable::of_windows(source.clone(), queries))));
+        }
         let Some(table) = SystemTable::find(name) else { return Ok(None) };
         Ok(Some(Arc::new(table.snapshot(&self.shared)?)))
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        SystemTable::find(name).is_some()
+        name == WINDOWS || SystemTable::find(name).is_some()
     }
 }
 
@@ -95,17 +111,19 @@ impl SchemaProvider for SystemSchema {
 enum TableView {
     Windows,
     Revisions,
+    States,
 }
 
 impl TableView {
     /// All of them, the one that has no name of its own first.
-    const ALL: [TableView; 2] = [TableView::Windows, TableView::Revisions];
+    const ALL: [TableView; 3] = [TableView::Windows, TableView::Revisions, TableView::States];
 
     /// Returns what stands behind the name of the query.
     fn suffix(self) -> &'static str {
         match self {
             TableView::Windows => "",
             TableView::Revisions => "$revisions",
+            TableView::States => "$states",
         }
     }
 }
@@ -113,7 +131,7 @@ impl TableView {
 /// The schema of queries.
 #[derive(Debug)]
 pub(super) struct QuerySchema {
-    source: Arc<dyn WindowSource>,
+    pub(super) source: Arc<dyn WindowSource>,
     /// The names under which queries are listed.
     listed: Vec<(String, HistoryQuery)>,
     /// These and all others under which a query is found.
@@ -155,10 +173,12 @@ impl QuerySchema {
     }
 
     /// Returns the query of a name. Names in a statement are in small letters unless they are quoted, so a name is also
-    /// found by its small letters.
+    /// found by its letters, the newest if there are several.
     pub(super) fn find_query(&self, name: &str) -> Option<&HistoryQuery> {
         self.found.get(name).or_else(|| {
-            self.found.iter().find(|(known, _)| known.to_lowercase() == name).map(|(_, query)| query)
+            let letters = name.to_lowercase();
+            let alike = self.found.iter().filter(|(known, _)| known.to_lowercase() == letters);
+            alike.map(|(_, query)| query).max_by_key(|query| query.number)
         })
     }
 }
@@ -176,11 +196,12 @@ impl SchemaProvider for QuerySchema {
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         let Some((query, view)) = self.find(name) else { return Ok(None) };
         let observed = self.source.observed(query).await.map_err(DataFusionError::External)?;
-        let revisions = match view {
-            TableView::Windows => WindowRevisions::Newest,
-            TableView::Revisions => WindowRevisions::All,
-        };
-        Ok(Some(Arc::new(QueryTable::new(self.source.clone(), query.clone(), &observed, revisions))))
+        let (source, query) = (self.source.clone(), query.clone());
+        Ok(Some(Arc::new(match view {
+            TableView::Windows => WindowTable::of_query(source, query, &observed, WindowRevisions::Newest),
+            TableView::Revisions => WindowTable::of_query(source, query, &observed, WindowRevisions::All),
+            TableView::States => WindowTable::of_states(source, query, &observed),
+        })))
     }
 
     fn table_exist(&self, name: &str) -> bool {

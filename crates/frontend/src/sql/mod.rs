@@ -15,12 +15,17 @@ mod from_arrow;
 mod growing_functions;
 mod limits;
 mod made_size;
+mod merge_function;
+mod merged_calls;
 mod mistakes;
-mod query_table;
+mod range_function;
 mod reply;
+mod row_column;
 mod service;
 mod session;
 mod shown_windows;
+mod state_functions;
+mod state_value;
 mod statement;
 mod statement_size;
 mod system_tables;
@@ -31,6 +36,9 @@ mod time_filter;
 mod to_arrow;
 mod window_rows;
 mod window_source;
+mod window_table;
+#[cfg(test)]
+mod window_tests;
 
 pub(crate) use engine::SqlEngine;
 pub use limits::SqlLimits;

@@ -3,12 +3,17 @@
 use super::bounded_plan::BoundPlan;
 use super::catalogue::SqlCatalogue;
 use super::growing_functions::scalar_functions;
+use super::merge_function::merge_function;
+use super::range_function::RangeFunction;
+use super::state_functions::StateFunction;
 use super::text_concat::TextConcatPlanner;
+use datafusion::catalog::TableFunction;
 use datafusion::execution::SessionStateDefaults;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::prelude::{SessionConfig, SessionContext};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// How many parts of a plan run side by side.
@@ -30,20 +35,39 @@ pub(super) fn session(catalogue: Arc<SqlCatalogue>, environment: Arc<RuntimeEnv>
     // The first that knows how to plan something does it.
     let mut planners: Vec<Arc<dyn ExprPlanner>> = vec![Arc::new(TextConcatPlanner)];
     planners.extend(SessionStateDefaults::default_expr_planners());
-    let functions = SessionStateDefaults::default_table_functions();
-    let functions = functions.into_iter().map(|function| (function.name().to_owned(), function));
+    let mut scalars = scalar_functions();
+    scalars.extend(StateFunction::ALL.map(|function| Arc::new(function.function())));
+    let mut aggregates = SessionStateDefaults::default_aggregate_functions();
+    aggregates.push(Arc::new(merge_function()));
     let state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(environment)
         .with_expr_planners(planners)
-        .with_scalar_functions(scalar_functions())
+        .with_scalar_functions(scalars)
         .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
-        .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
+        .with_aggregate_functions(aggregates)
         .with_window_functions(SessionStateDefaults::default_window_functions())
-        .with_table_functions(functions.collect())
+        .with_table_functions(table_functions(&catalogue))
         .with_physical_optimizer_rule(Arc::new(BoundPlan))
         .build();
     state.catalog_list().register_catalog(SqlCatalogue::NAME.to_owned(), catalogue);
     // A context notes when its statement begins, which now() is about.
     SessionContext::new_with_state(state).state()
+}
+
+/// Returns the functions that make tables, of which `range` knows queries too.
+fn table_functions(catalogue: &SqlCatalogue) -> HashMap<String, Arc<TableFunction>> {
+    let mut functions = HashMap::new();
+    for function in SessionStateDefaults::default_table_functions() {
+        let name = function.name().to_owned();
+        let function = match name.as_str() {
+            "range" => {
+                let range = RangeFunction::new(catalogue.queries().clone(), function);
+                Arc::new(TableFunction::new(name.clone(), Arc::new(range)))
+            }
+            _ => function,
+        };
+        functions.insert(name, function);
+    }
+    functions
 }

@@ -4,6 +4,7 @@
 use super::window_source::{
     HistoryQuery, HistoryWindow, ObservedValues, WindowRevisions, WindowSource, WindowSourceError,
 };
+use crate::range_coverage::RangeCoverage;
 use crate::shared_state::SharedState;
 use crate::time_range::TimeRange;
 use futures::future::BoxFuture;
@@ -37,6 +38,7 @@ impl ShownWindows {
                 time_range: frame.window,
                 revision: frame.revision,
                 time: frame.result.scope.time,
+                coverage: frame.coverage,
                 heard: frame.result.scope.heard,
                 groups: frame.result.groups.clone(),
             });
@@ -92,4 +94,20 @@ impl WindowSource for ShownWindows {
     ) -> BoxStream<'static, Result<HistoryWindow, WindowSourceError>> {
         iter(self.shown(query.number, starts, wanted).into_iter().map(Ok)).boxed()
     }
+
+    fn covered(&self, query: &HistoryQuery, range: TimeRange) -> Option<RangeCoverage> {
+        covered_time(&self.shared, query, range)
+    }
+}
+
+/// Returns how much of a range of time a query was answered, if the frontend has it in memory.
+pub(super) fn covered_time(
+    shared: &SharedState,
+    query: &HistoryQuery,
+    range: TimeRange,
+) -> Option<RangeCoverage> {
+    let state = shared.lock();
+    let query = state.query(query.number)?;
+    let every_ns = query.definition.program.settings.every_ns;
+    Some(query.windows.covered.of_range(range, every_ns, query.definition.installed_ns, &state.registry))
 }

@@ -3,6 +3,7 @@
 //! This is the one guard of all doors. What it lets through is planned, and the plan is checked once more, since a
 //! change may hide inside of a question.
 
+use super::merged_calls::merge_states;
 use super::mistakes::{mistake, place, unknown_table};
 use super::statement_size::tables_read;
 use datafusion::common::Span;
@@ -166,12 +167,13 @@ fn refusal(text: &str, statement: &Statement) -> Diagnostic {
 pub(super) async fn plan(
     state: &SessionState,
     text: &str,
-    statement: Statement,
+    mut statement: Statement,
     tables: &[String],
 ) -> Result<LogicalPlan, StatementError> {
     if let Some(unknown) = unknown_tables(state, text, &statement, tables).await {
         return Err(StatementError::Invalid(unknown));
     }
+    merge_states(&mut statement, &|name| state.aggregate_functions().contains_key(name));
     let plan = state.statement_to_plan(statement).await.map_err(|error| StatementError::of(text, error))?;
 
     let only_asks =

@@ -1,7 +1,7 @@
 //! Where the windows of queries come from: what tables of queries are made of.
 
 use super::column_type::{ObservedTypes, is_open};
-use crate::agent_coverage::AllAgentsReported;
+use crate::agent_coverage::{AgentCoverage, AllAgentsReported};
 use crate::range_coverage::RangeCoverage;
 use crate::select::finish;
 use crate::time_range::TimeRange;
@@ -33,6 +33,9 @@ pub(crate) trait WindowSource: Debug + Send + Sync {
         starts: TimeRange,
         wanted: WindowRevisions,
     ) -> BoxStream<'static, Result<HistoryWindow, WindowSourceError>>;
+
+    /// Returns how much of a range of time a query was answered, or `None` if no more is known than its windows say.
+    fn covered(&self, query: &HistoryQuery, range: TimeRange) -> Option<RangeCoverage>;
 }
 
 /// The states of a window that are wanted.
@@ -98,6 +101,7 @@ pub(crate) struct HistoryWindow {
     pub(crate) revision: u32,
     /// How much of it the query was answered.
     pub(crate) time: RangeCoverage,
+    pub(crate) coverage: AgentCoverage,
     /// Whether all agents have reported it.
     pub(crate) heard: AllAgentsReported,
     pub(crate) groups: Arc<WindowGroups>,
