@@ -147,6 +147,7 @@ impl ServerSettings {
                 memory: self.sql_memory.unwrap_or(usual.sql.memory),
                 rows: self.sql_rows.map_or(usual.sql.rows, |rows| rows as u64),
             },
+            machine: usual.machine,
         };
 
         EffectiveSettings {

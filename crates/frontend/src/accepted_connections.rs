@@ -10,12 +10,11 @@
 
 use crate::guarded_connection::{ConnectionRoom, GuardedConnection, OpenConnection, RequestConnection};
 use crate::open_files;
-use futures::stream::{Stream, unfold};
+use futures::stream::{Stream, StreamExt, unfold};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use tokio::net::TcpListener;
 use tonic::{Request, Status};
 use tracing::warn;
 
@@ -55,9 +54,10 @@ impl ConnectionCounts {
     }
 }
 
-/// A listener with the connections that it has accepted.
-struct Acceptor {
-    listener: TcpListener,
+/// Counts the connections that come.
+struct Acceptor<L> {
+    /// All connections that come, and why others did not.
+    coming: L,
     /// The most connections that are served.
     most: usize,
     counts: ConnectionCounts,
@@ -66,23 +66,23 @@ struct Acceptor {
 }
 
 /// Returns all connections that come, at most so many of them served at once, and counts them.
-pub(crate) fn accept(
-    listener: TcpListener,
+pub(crate) fn accept<S>(
+    coming: impl Stream<Item = io::Result<S>>,
     most: usize,
     counts: ConnectionCounts,
-) -> impl Stream<Item = io::Result<GuardedConnection>> {
-    let acceptor = Acceptor { listener, most, counts, noticed: None };
+) -> impl Stream<Item = io::Result<GuardedConnection<S>>> {
+    let acceptor = Acceptor { coming: Box::pin(coming), most, counts, noticed: None };
     unfold(acceptor, |mut acceptor| async move {
-        let connection = acceptor.next().await;
+        let connection = acceptor.next().await?;
         Some((Ok(connection), acceptor))
     })
 }
 
-impl Acceptor {
-    async fn next(&mut self) -> GuardedConnection {
+impl<S, L: Stream<Item = io::Result<S>> + Unpin> Acceptor<L> {
+    async fn next(&mut self) -> Option<GuardedConnection<S>> {
         loop {
-            let stream = match self.listener.accept().await {
-                Ok((stream, _)) => stream,
+            let stream = match self.coming.next().await? {
+                Ok(stream) => stream,
                 Err(error) => {
                     // A connection that has gone again is nobody's trouble; without a file it is everybody's.
                     self.say(&format!("connections cannot be accepted: {error}"));
@@ -90,17 +90,14 @@ impl Acceptor {
                     continue;
                 }
             };
-            // Messages are small and are waited for.
-            let _ = stream.set_nodelay(true);
-
             if self.counts.served() < self.most {
                 let open = OpenConnection::new(&self.counts.served);
-                return GuardedConnection::new(stream, ConnectionRoom::Served, open);
+                return Some(GuardedConnection::new(stream, ConnectionRoom::Served, open));
             }
             self.say(&format!("connections are refused: {} are open, and no more may be", self.most));
             if self.counts.refused() < MAX_REFUSED {
                 let open = OpenConnection::new(&self.counts.refused);
-                return GuardedConnection::new(stream, ConnectionRoom::Refused, open);
+                return Some(GuardedConnection::new(stream, ConnectionRoom::Refused, open));
             }
         }
     }

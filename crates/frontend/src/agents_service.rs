@@ -135,6 +135,7 @@ async fn receive(
     let mut stopping = shared.stopping();
     loop {
         let message = tokio::select! {
+            biased;
             message = stream.message() => message.ok().flatten(),
             _ = stopping.wait_for(|stop| *stop) => None,
         };

@@ -6,7 +6,6 @@ use crate::frame_stream::FrameStream;
 use crate::history_calls;
 use crate::installed_queries::InstallRefusal;
 use crate::kept_frames::FrameSelection;
-use crate::server_clock::wall_ns;
 use crate::shared_state::{CompileFailure, SharedState};
 use crate::sql::{self, SqlEngine};
 use crate::store::MeasuredRecord;
@@ -99,7 +98,7 @@ impl Frontend for ClientsService {
         let wire::InstallRequest { text, name, params, owner } = request.into_inner();
         let owner = client_wire::query_owner(owner);
         let owner = owner.map_err(|wrong| Status::invalid_argument(wrong.to_string()))?;
-        let options = compile_options(params)?;
+        let options = compile_options(params, self.shared.wall_ns())?;
 
         match self.shared.install(&name, &text, &options, &owner).await {
             Ok(installed) => Ok(Response::new(wire::InstallResponse {
@@ -118,7 +117,7 @@ impl Frontend for ClientsService {
 
     async fn explain(&self, request: Request<wire::ExplainRequest>) -> Reply<wire::ExplainResponse> {
         let wire::ExplainRequest { text, params, analyze_ns, fraction } = request.into_inner();
-        let options = compile_options(params)?;
+        let options = compile_options(params, self.shared.wall_ns())?;
 
         let compiled = match self.shared.compile(&text, &options).await {
             Ok(compiled) => compiled,
@@ -286,11 +285,11 @@ fn send_file(mut file: File, sender: &mpsc::Sender<Result<wire::BackupPart, Stat
 }
 
 /// Returns the options of a query that is installed now.
-fn compile_options(params: HashMap<String, wire::Value>) -> Result<CompileOptions, Status> {
+fn compile_options(params: HashMap<String, wire::Value>, wall_ns: i64) -> Result<CompileOptions, Status> {
     let options = client_wire::compile_options(params);
     let options = options.map_err(|wrong| Status::invalid_argument(wrong.to_string()))?;
     // What a query compares with it is the time of day in processes.
-    Ok(options.installed_at(wall_ns()))
+    Ok(options.installed_at(wall_ns))
 }
 
 /// Returns what is wrong with a text, which is an answer, or the status of any other failure.

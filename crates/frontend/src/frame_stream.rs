@@ -10,7 +10,6 @@ use crate::shared_state::SharedState;
 use datafusion::error::DataFusionError;
 use pivot_protocol::{STOPPING, wire};
 use std::sync::Arc;
-use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tonic::Status;
 use tonic::metadata::MetadataValue;
@@ -96,6 +95,7 @@ impl FrameStream {
                 }
 
                 FramePollOutcome::NotYet => tokio::select! {
+                    biased;
                     changed = self.changed.changed() => changed.ok()?,
                     _ = self.stopping.wait_for(|stop| *stop) => {
                         self.ended = true;
@@ -118,12 +118,12 @@ impl FrameStream {
     }
 }
 
-/// Computes and encodes a frame on a thread of its own, where other streams need not wait for it.
+/// Computes and encodes a frame where other streams need not wait for it.
 pub(crate) async fn compute(shared: &SharedState, frame: Frame) -> Result<wire::Frame, Status> {
-    let (engine, runtime) = (shared.engine(), Handle::current());
+    let engine = shared.engine();
     let (query, sequence) = (frame.query, frame.sequence);
-    let computation = tokio::task::spawn_blocking(move || {
-        let computed = runtime.block_on(frame.compute(&engine))?;
+    let computation = shared.blocking_work().run_future(async move {
+        let computed = frame.compute(&engine).await?;
         Ok::<_, DataFusionError>(client_wire::frame(&computed))
     });
 
@@ -157,6 +157,7 @@ mod tests {
     use super::*;
     use crate::agent_report::DecodedQueryReport;
     use crate::compilation::CompiledQuery;
+    use crate::machine::ThisMachine;
     use crate::select::SelectEngine;
     use crate::server_clock::ServerClock;
     use crate::state::FrontendState;
@@ -192,7 +193,7 @@ mod tests {
             FrontendState::new(&crate::FrontendOptions::default(), 1),
             Arc::new(Store::none()),
             None,
-            ServerClock::start(None),
+            ServerClock::start(Arc::new(ThisMachine), None),
         );
         let shared = Arc::new(shared.with_engine(SelectEngine::without_memory()));
         let query = install(&shared, "FROM t IN T GROUP BY t.x SELECT t.x ORDER BY COUNT");
@@ -212,7 +213,7 @@ mod tests {
             FrontendState::new(&crate::FrontendOptions::default(), 1),
             Arc::new(Store::none()),
             None,
-            ServerClock::start(None),
+            ServerClock::start(Arc::new(ThisMachine), None),
         ));
         let query = install(&shared, "FROM t IN T SELECT COUNT");
         let mut reader = FrameStream::open(&shared, query, 0, FrameSelection::All).unwrap();

@@ -12,7 +12,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::Sleep;
 use tonic::transport::server::Connected;
 
@@ -65,17 +64,17 @@ impl Drop for OpenConnection {
 
 /// An accepted connection.
 #[derive(Debug)]
-pub(crate) struct GuardedConnection {
-    stream: TcpStream,
+pub(crate) struct GuardedConnection<S> {
+    stream: S,
     info: RequestConnection,
     /// When it is closed, unless it is engaged before.
     deadline: Option<Pin<Box<Sleep>>>,
     _open: OpenConnection,
 }
 
-impl GuardedConnection {
+impl<S> GuardedConnection<S> {
     /// Guards a connection from now on.
-    pub(crate) fn new(stream: TcpStream, room: ConnectionRoom, open: OpenConnection) -> GuardedConnection {
+    pub(crate) fn new(stream: S, room: ConnectionRoom, open: OpenConnection) -> GuardedConnection<S> {
         let time = if room == ConnectionRoom::Served { UNASKED } else { REFUSED };
         GuardedConnection {
             stream,
@@ -100,7 +99,7 @@ impl GuardedConnection {
     }
 }
 
-impl Connected for GuardedConnection {
+impl<S> Connected for GuardedConnection<S> {
     type ConnectInfo = RequestConnection;
 
     fn connect_info(&self) -> RequestConnection {
@@ -108,7 +107,7 @@ impl Connected for GuardedConnection {
     }
 }
 
-impl AsyncRead for GuardedConnection {
+impl<S: AsyncRead + Unpin> AsyncRead for GuardedConnection<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -122,7 +121,7 @@ impl AsyncRead for GuardedConnection {
     }
 }
 
-impl AsyncWrite for GuardedConnection {
+impl<S: AsyncWrite + Unpin> AsyncWrite for GuardedConnection<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -35,7 +35,7 @@
 //! ```
 //!
 //! Reading order, from the doors inwards:
-//! * running: `options`, `server`, `accepted_connections`, `guarded_connection`, `open_files`, `shared_state` (the lock, and what happens outside it)
+//! * running: `options`, `server`, `accepted_connections`, `guarded_connection`, `open_files`, `shared_state` (the lock, and what happens outside it), `machine`, `blocking_work`
 //! * agents: `agents_service`, `agent_wire` (wire form), `agent_report`, `agent_session`, `agent_registry`, `agent_coverage`, `wanted_advice`,
 //!   `wanted_set`
 //! * catalogue: `announced_exports`, `known_exports`, `program_tracepoint`, `tracepoint_index`, `departed_agents`
@@ -59,6 +59,7 @@ mod agent_session;
 mod agent_wire;
 mod agents_service;
 mod announced_exports;
+mod blocking_work;
 mod client_leases;
 mod client_wire;
 mod clients_service;
@@ -88,6 +89,7 @@ mod installed_query;
 mod kept_frames;
 mod known_exports;
 mod lease_clock;
+mod machine;
 mod metric_histogram;
 mod misplaced_reports;
 mod open_files;
@@ -131,8 +133,10 @@ mod window_delta;
 mod window_groups;
 mod windows;
 
+pub use blocking_work::BlockingWork;
 pub use error::FrontendError;
 pub use history::HistoryOptions;
+pub use machine::Machine;
 pub use options::FrontendOptions;
-pub use server::{RunningFrontend, start};
+pub use server::{RunningFrontend, start, start_over};
 pub use sql::SqlLimits;

@@ -1,10 +1,12 @@
 //! Where a frontend listens, and how long it waits and remembers.
 
 use crate::history::HistoryOptions;
+use crate::machine::{Machine, ThisMachine};
 use crate::sql::SqlLimits;
 use pivot_protocol::DEFAULT_PORT;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Where and how a frontend runs.
@@ -29,6 +31,8 @@ pub struct FrontendOptions {
     pub max_connections: usize,
     /// How much statements of SQL may take.
     pub sql: SqlLimits,
+    /// The machine that it runs on: that of the process, unless it is simulated.
+    pub machine: Arc<dyn Machine>,
 }
 
 impl Default for FrontendOptions {
@@ -43,6 +47,7 @@ impl Default for FrontendOptions {
             history: HistoryOptions::default(),
             max_connections: 20_000,
             sql: SqlLimits::default(),
+            machine: Arc::new(ThisMachine),
         }
     }
 }

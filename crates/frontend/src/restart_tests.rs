@@ -55,9 +55,9 @@ struct Case {
 }
 
 fn open(directory: &Path, now_ns: i64) -> (FrontendState, Store) {
-    let opened = Store::open(directory).unwrap();
-    assert!(opened.set_aside.is_none());
     let options = FrontendOptions::default();
+    let opened = Store::open(&options.machine, directory).unwrap();
+    assert!(opened.set_aside.is_none());
     match opened.state {
         None => (FrontendState::new(&options, now_ns), opened.store),
         Some(stored) => {

@@ -4,6 +4,7 @@
 //! send is about queries of the first, whose numbers may be those of others here. So the frontend takes a new id and
 //! generations above all earlier ones, weaves its queries anew, and says of their results that they are partial.
 
+use crate::machine::Machine;
 use crate::store::{FrontendRecord, StoredState};
 use crate::time_range::TimeRange;
 use pivot_advice::WovenTime;
@@ -14,7 +15,11 @@ const MILLISECOND_NS: u64 = 1_000_000;
 
 /// Makes the stored state of a backup that of another frontend, at this time. Returns the time of which its queries miss
 /// what was reported, or `None` if it is no backup.
-pub(crate) fn become_another(stored: &mut StoredState, now_ns: i64) -> Option<TimeRange> {
+pub(crate) fn become_another(
+    machine: &dyn Machine,
+    stored: &mut StoredState,
+    now_ns: i64,
+) -> Option<TimeRange> {
     if !stored.frontend.is_backup {
         return None;
     }
@@ -23,7 +28,7 @@ pub(crate) fn become_another(stored: &mut StoredState, now_ns: i64) -> Option<Ti
     let now_generation = now_ns.unsigned_abs() / MILLISECOND_NS;
     let generation = now_generation.max(stored.frontend.generation) + 1;
     stored.frontend = FrontendRecord {
-        frontend: another_id(stored.frontend.frontend, now_ns),
+        frontend: another_id(machine, stored.frontend.frontend, now_ns),
         generation,
         woven_everywhere: 0,
         ..stored.frontend.clone()
@@ -47,8 +52,8 @@ fn ended(woven: &BTreeMap<u64, WovenTime>, cut_ns: &BTreeMap<u64, i64>) -> BTree
     ended.collect()
 }
 
-fn another_id(id: u32, now_ns: i64) -> u32 {
+fn another_id(machine: &dyn Machine, id: u32, now_ns: i64) -> u32 {
     // Without randomness there is still the time.
-    let random = getrandom::u32().unwrap_or(now_ns as u32);
+    let random = machine.random().unwrap_or(now_ns as u32);
     if random == id { random.wrapping_add(1) } else { random }
 }

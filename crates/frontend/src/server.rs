@@ -20,7 +20,7 @@ use crate::shared_state::SharedState;
 use crate::sql::SqlEngine;
 use crate::state::FrontendState;
 use crate::store::{Store, StoredState};
-use futures::stream::Stream;
+use futures::stream::{Stream, TryStreamExt};
 use pivot_protocol::MAX_MESSAGE_BYTES;
 use pivot_protocol::wire::agents_server::AgentsServer;
 use pivot_protocol::wire::frontend_server::FrontendServer;
@@ -28,10 +28,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
+use tokio_stream::wrappers::TcpListenerStream;
 use tonic::service::Routes;
 use tonic::service::interceptor::InterceptedService;
 use tracing::{error, info, warn};
@@ -103,12 +105,28 @@ pub async fn start(options: FrontendOptions) -> Result<RunningFrontend, Frontend
     let (listener, address) = listen(options.listen)
         .await
         .map_err(|source| FrontendError::Listen { address: options.listen, source })?;
+    let coming = TcpListenerStream::new(listener).inspect_ok(|stream| {
+        // Messages are small and are waited for.
+        let _ = stream.set_nodelay(true);
+    });
+    start_over(FrontendOptions { listen: address, ..options }, coming)
+}
+
+/// Starts a frontend over connections that somebody else accepts at [`FrontendOptions::listen`].
+pub fn start_over<S>(
+    options: FrontendOptions,
+    coming: impl Stream<Item = io::Result<S>> + Send + 'static,
+) -> Result<RunningFrontend, FrontendError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let address = options.listen;
     let shared = Arc::new(open_state(&options)?);
     let sql =
         SqlEngine::start(options.sql).map_err(|error| FrontendError::Sql { reason: error.to_string() })?;
 
     let (stop, stopped) = oneshot::channel();
-    let connections = accept(listener, room(options.max_connections), shared.connections.clone());
+    let connections = accept(coming, room(options.max_connections), shared.connections.clone());
     let routes = served_routes(&shared, Arc::new(sql), AllowedHosts::at(address.ip()));
     let server = tokio::spawn(serve(connections, routes, stopped));
     let committer = tokio::spawn(commit_regularly(shared.clone()));
@@ -138,8 +156,8 @@ fn served_routes(shared: &Arc<SharedState>, sql: Arc<SqlEngine>, hosts: AllowedH
 }
 
 /// Serves agents and clients until it is told to stop.
-async fn serve(
-    connections: impl Stream<Item = io::Result<GuardedConnection>>,
+async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    connections: impl Stream<Item = io::Result<GuardedConnection<S>>>,
     routes: Routes,
     stopped: oneshot::Receiver<()>,
 ) {
@@ -209,24 +227,28 @@ async fn maintain_history(shared: Arc<SharedState>, file_after: Duration) {
 /// Opens the data directory and takes up the state that is in it.
 fn open_state(options: &FrontendOptions) -> Result<SharedState, FrontendError> {
     let Some(directory) = &options.data else {
-        let clock = ServerClock::start(None);
+        let clock = ServerClock::start(options.machine.clone(), None);
         let state = FrontendState::new(options, clock.now_ns());
         return Ok(SharedState::new(state, Arc::new(Store::none()), None, clock));
     };
-    let opened = Store::open(directory).map_err(|error| FrontendError::Data { reason: error.to_string() })?;
+    let opened = Store::open(&options.machine, directory)
+        .map_err(|error| FrontendError::Data { reason: error.to_string() })?;
     if let Some(aside) = &opened.set_aside {
         let aside = aside.display();
         warn!("the stored state could not be read: it is in {aside} now, and the frontend begins anew");
     }
 
     let stored_clock = opened.state.as_ref().and_then(|stored| stored.frontend.clock.as_ref());
-    let clock = ServerClock::start(stored_clock);
+    let clock = ServerClock::start(options.machine.clone(), stored_clock);
     let state = match opened.state {
         Some(stored) => take_up(options, stored, clock.now_ns()),
         None => FrontendState::new(options, clock.now_ns()),
     };
 
     let store = Arc::new(opened.store);
+    if !options.machine.has_files() {
+        return Ok(SharedState::new(state, store, None, clock));
+    }
     let (frontend, history) = (state.queries.frontend, options.history.clone());
     let archive = Archive::open(store.clone(), directory, frontend, history);
     let archive = archive.map_err(|error| FrontendError::Data { reason: error.to_string() })?;

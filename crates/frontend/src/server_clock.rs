@@ -6,17 +6,16 @@
 //! frontend's    ────────────────────────────────────────────▶    0.05 % slower, until they agree again
 //! ```
 //!
-//! It begins with the wall clock and goes on with a clock that nobody sets ([`steady_ns`]). So a step of the wall clock
+//! It begins with the wall clock and goes on with a clock that nobody sets ([`steady_ns`](pivot_protocol::Clocks::steady_ns)). So a step of the wall clock
 //! moves no window, delays no frame and lengthens no lease. Since people compare windows with logs, it then approaches the
 //! wall clock by half a thousandth, as `adjtime` does: no window or rate is off by more than that.
 //!
 //! After a restart on a machine that was up all the time, it goes on as if there had been none. On a machine that
 //! was restarted as well, it begins with the wall clock again, but never before what was stored last.
 
+use crate::machine::Machine;
 use crate::store::ClockRecord;
-use pivot_protocol::steady_ns;
-use std::sync::{Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The part of the time that passes by which the wall clock is approached: one in so many.
 const SLEW: i64 = 2_000;
@@ -24,6 +23,7 @@ const SLEW: i64 = 2_000;
 /// The frontend's clock.
 #[derive(Debug)]
 pub(crate) struct ServerClock {
+    machine: Arc<dyn Machine>,
     time: Mutex<SlewedTime>,
     /// Tells this run of the machine from others; empty if it cannot be told.
     boot: String,
@@ -31,22 +31,27 @@ pub(crate) struct ServerClock {
 
 impl ServerClock {
     /// Starts the clock of a frontend that goes on from what another run has stored, if any.
-    pub(crate) fn start(stored: Option<&ClockRecord>) -> ServerClock {
-        let boot = boot_id();
-        let time = SlewedTime::start(stored, &boot, steady_ns(), wall_ns());
-        ServerClock { time: Mutex::new(time), boot }
+    pub(crate) fn start(machine: Arc<dyn Machine>, stored: Option<&ClockRecord>) -> ServerClock {
+        let boot = machine.boot();
+        let time = SlewedTime::start(stored, &boot, machine.steady_ns(), machine.wall_ns());
+        ServerClock { machine, time: Mutex::new(time), boot }
+    }
+
+    /// Returns the machine that it belongs to.
+    pub(crate) fn machine(&self) -> &dyn Machine {
+        &*self.machine
     }
 
     /// Returns the time, in nanoseconds since the Unix epoch. Never falls.
     pub(crate) fn now_ns(&self) -> i64 {
         let mut time = self.time.lock().unwrap_or_else(PoisonError::into_inner);
-        time.advance(steady_ns(), wall_ns())
+        time.advance(self.machine.steady_ns(), self.machine.wall_ns())
     }
 
     /// Returns what another run goes on from, with the time as it is now.
     pub(crate) fn record(&self) -> ClockRecord {
         let mut time = self.time.lock().unwrap_or_else(PoisonError::into_inner);
-        let now_ns = time.advance(steady_ns(), wall_ns());
+        let now_ns = time.advance(self.machine.steady_ns(), self.machine.wall_ns());
         ClockRecord { boot: self.boot.clone(), steady_ns: time.steady_ns, time_ns: now_ns }
     }
 }
@@ -105,18 +110,6 @@ impl ClockRecord {
         }
         later.time_ns.saturating_sub(self.time_at(later.steady_ns)).saturating_abs()
     }
-}
-
-/// Returns the time of day, in nanoseconds since the Unix epoch: for what is compared with times of processes.
-pub(crate) fn wall_ns() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
-}
-
-/// Returns what tells this run of the machine from others, or nothing where the system does not say it.
-fn boot_id() -> String {
-    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    id.trim().to_owned()
 }
 
 #[cfg(test)]

@@ -5,11 +5,13 @@
 //! reading from or writing to connections.
 
 use crate::accepted_connections::ConnectionCounts;
+use crate::blocking_work::BlockingWork;
 use crate::commit_figures::CommitFigures;
 use crate::compilation::{CompileSnapshot, CompiledQuery, Compiler, MAX_ATTEMPTS};
 use crate::frame_room::FrameRoom;
 use crate::history::{Archive, HistoryError};
 use crate::installed_queries::InstallRefusal;
+use crate::machine::ThisMachine;
 use crate::query_owner::QueryOwner;
 use crate::select::SelectEngine;
 use crate::server_clock::ServerClock;
@@ -19,8 +21,8 @@ use pivot_advice::CarrierGlob;
 use pivot_query::{CompileOptions, Diagnostics, compile_with};
 use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::Instant;
 use tracing::info;
 
 /// The most compilations that run at once for clients. Others wait, so that the threads on which frames are
@@ -91,7 +93,7 @@ impl SharedState {
             state: Mutex::new(state),
             store: Arc::new(Store::none()),
             archive: None,
-            clock: ServerClock::start(None),
+            clock: ServerClock::start(Arc::new(ThisMachine), None),
             uncommitted: tokio::sync::Mutex::default(),
             store_problem: Mutex::new(None),
             commits: Mutex::default(),
@@ -120,6 +122,16 @@ impl SharedState {
     /// Returns the frontend's time, in nanoseconds since the Unix epoch.
     pub(crate) fn now_ns(&self) -> i64 {
         self.clock.now_ns()
+    }
+
+    /// Returns the time of day, in nanoseconds since the Unix epoch: for what is compared with times of processes.
+    pub(crate) fn wall_ns(&self) -> i64 {
+        self.clock.machine().wall_ns()
+    }
+
+    /// Returns where work runs that takes long or waits for the disk.
+    pub(crate) fn blocking_work(&self) -> BlockingWork {
+        self.clock.machine().blocking_work()
     }
 
     /// Returns what makes rows of groups.
@@ -269,7 +281,7 @@ impl SharedState {
             let clock = self.clock.record();
             let now_ns = clock.time_ns;
             state.clock = self.store.is_durable().then_some(clock);
-            (state.end_abandoned(Instant::now(), now_ns), state.advance(now_ns))
+            (state.end_abandoned(Instant::now().into_std(), now_ns), state.advance(now_ns))
         };
         for query in abandoned {
             info!(query, "a query is uninstalled, since its client was not heard of");
@@ -279,9 +291,9 @@ impl SharedState {
         }
 
         if !uncommitted.is_empty() {
-            self.commits().begin(Instant::now());
+            self.commits().begin(Instant::now().into_std());
             // They stay here until they are on disk: this call may be dropped meanwhile, as its client may leave.
-            let outcome = tokio::task::spawn_blocking({
+            let outcome = self.blocking_work().run({
                 let (store, changes) = (self.store.clone(), uncommitted.clone());
                 move || store.commit(&changes)
             });
@@ -291,7 +303,7 @@ impl SharedState {
                 self.set_store_problem(Some(error.to_string()));
                 return Err(error);
             }
-            self.commits().succeed(Instant::now());
+            self.commits().succeed(Instant::now().into_std());
             uncommitted.clear();
         }
 
@@ -316,7 +328,7 @@ impl SharedState {
         self.commit().await?;
 
         let store = self.store.clone();
-        let copied = tokio::task::spawn_blocking(move || store.backup()).await;
+        let copied = self.blocking_work().run(move || store.backup()).await;
         Ok(Some((copied.unwrap_or(Err(StoreError::Panicked))?, slot)))
     }
 
@@ -342,7 +354,7 @@ impl SharedState {
         if let Some(problem) = self.store_problem() {
             return Some(format!("the frontend cannot store its state, and shows nothing new: {problem}"));
         }
-        let time = self.commits().hangs_for(Instant::now())?;
+        let time = self.commits().hangs_for(Instant::now().into_std())?;
         Some(format!("storing the state takes {} s already", time.as_secs()))
     }
 
@@ -359,7 +371,7 @@ impl SharedState {
         let (compiler, snapshot) = (self.compiler.clone(), snapshot.clone());
         let (text, options) = (text.to_owned(), options.clone());
 
-        let compilation = tokio::task::spawn_blocking(move || {
+        let compilation = self.blocking_work().run(move || {
             let _slot = slot;
             let program = compiler(&text, &snapshot.catalog, &options)?;
             Ok(CompiledQuery::new(snapshot.next_id, program, options, snapshot.exports_version))
@@ -390,7 +402,7 @@ impl SharedState {
         let unchanged = recompilation.unchanged();
 
         let compiler = self.compiler.clone();
-        let outcome = tokio::task::spawn_blocking(move || recompilation.run(&compiler)).await;
+        let outcome = self.blocking_work().run(move || recompilation.run(&compiler)).await;
         self.lock().replace_outdated(exports_version, outcome.unwrap_or(unchanged));
     }
 }

@@ -103,7 +103,7 @@ impl FrontendState {
             registry: AgentRegistry::default(),
             tracepoints_changed: Arc::default(),
             // Without randomness there is still the time.
-            queries: InstalledQueries::new(getrandom::u32().unwrap_or(now_ns as u32), 0),
+            queries: InstalledQueries::new(options.machine.random().unwrap_or(now_ns as u32), 0),
             bare_replies: BareReplies::default(),
             // From the time, so that generations rise across restarts too.
             wanted: WantedSet::new(now_ns.unsigned_abs() / 1_000_000),

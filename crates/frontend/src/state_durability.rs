@@ -32,7 +32,7 @@ impl FrontendState {
         compiler: &Compiler,
         now_ns: i64,
     ) -> (FrontendState, Vec<String>) {
-        let missed = become_another(&mut stored, now_ns);
+        let missed = become_another(&*options.machine, &mut stored, now_ns);
         let StoredState { frontend, agents, departed, queries } = stored;
         let mut state = FrontendState::new(options, now_ns);
         state.queries = InstalledQueries::new(frontend.frontend, frontend.last_number);

@@ -21,12 +21,14 @@
 //! # Ok::<(), pivot_protocol::ProtocolError>(())
 //! ```
 
+pub mod clocks;
 pub mod error;
 pub mod from_wire;
 pub mod frontend_address;
 pub mod steady_clock;
 pub mod to_wire;
 
+pub use clocks::{Clocks, SystemClocks};
 pub use error::ProtocolError;
 pub use frontend_address::{FrontendAddressError, check_frontend_address};
 pub use steady_clock::steady_ns;

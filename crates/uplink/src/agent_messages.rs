@@ -2,11 +2,11 @@
 //!
 //! Here the agent's types become wire types, and nothing in this crate stores those.
 
+use crate::agent_runtime::{AgentLosses, BareMessages};
 use crate::config::Config;
 use crate::frontend_clock::ClockExchange;
 use pivot_advice::{CarrierGlob, Exports, QueryBudget, QueryId};
 use pivot_agent::Report;
-use pivot_baggage::reply_ledger;
 use pivot_protocol::{MAX_MESSAGE_BYTES, from_wire, to_wire, wire};
 use prost::Message;
 
@@ -61,10 +61,10 @@ pub(crate) fn exported(new: &[Exports]) -> wire::Exported {
 }
 
 /// Returns what this process has lost since it began, whatever the query.
-pub(crate) fn lost() -> wire::Lost {
-    let found = pivot_baggage::losses();
+pub(crate) fn lost(losses: &AgentLosses) -> wire::Lost {
+    let found = &losses.baggage;
     wire::Lost {
-        skipped: pivot_agent::skipped_events(),
+        skipped: losses.skipped,
 
         duplicate: found.duplicate,
         foreign: found.foreign,
@@ -73,7 +73,7 @@ pub(crate) fn lost() -> wire::Lost {
         malformed: found.malformed,
         unsigned: found.unsigned,
         outside: found.outside,
-        unanswered: reply_ledger::unanswered_calls(),
+        unanswered: losses.unanswered,
     }
 }
 
@@ -89,12 +89,12 @@ pub(crate) enum GroupForm {
 
 /// Returns a report of one window. What a frontend could not take, it is not sent: rows are counted as lost rather than
 /// stand before all later ones for ever.
-pub(crate) fn report(report: &Report, form: GroupForm) -> wire::Report {
-    report_within(report, form, MAX_REPORT_MESSAGE_BYTES)
+pub(crate) fn report(report: &Report, bare: &BareMessages, form: GroupForm) -> wire::Report {
+    report_within(report, bare, form, MAX_REPORT_MESSAGE_BYTES)
 }
 
-fn report_within(report: &Report, form: GroupForm, most: usize) -> wire::Report {
-    let mut message = whole_report(report, form);
+fn report_within(report: &Report, bare: &BareMessages, form: GroupForm, most: usize) -> wire::Report {
+    let mut message = whole_report(report, bare, form);
     if message.encoded_len() > most {
         drop_rows(&mut message, report);
     }
@@ -115,7 +115,7 @@ fn drop_rows(message: &mut wire::Report, report: &Report) {
     }
 }
 
-fn whole_report(report: &Report, form: GroupForm) -> wire::Report {
+fn whole_report(report: &Report, bare: &BareMessages, form: GroupForm) -> wire::Report {
     let parts = report.parts.iter().map(|(query, part)| wire::Part {
         query: Some(to_wire::query_id(*query)),
         groups: part
@@ -142,7 +142,6 @@ fn whole_report(report: &Report, form: GroupForm) -> wire::Report {
         left: part.left.iter().copied().collect(),
         outside: to_wire::outside_places(&part.outside),
     });
-    let bare = reply_ledger::recent_bare_replies().into_iter();
 
     // Messages and replies without baggage are counted since the process began, so the newest report has them all.
     wire::Report {
@@ -153,9 +152,9 @@ fn whole_report(report: &Report, form: GroupForm) -> wire::Report {
         delay_ns: report.delay_ns,
         cut_ns: report.cut_ns,
         parts: parts.collect(),
-        held_back: pivot_baggage::withheld_messages().iter().map(to_wire::withheld_messages).collect(),
-        peers: reply_ledger::peer_replies().iter().map(to_wire::peer_replies).collect(),
-        bare: bare.map(|(tag, peer)| wire::BareReply { tag, peer }).collect(),
+        held_back: bare.withheld.iter().map(to_wire::withheld_messages).collect(),
+        peers: bare.peers.iter().map(to_wire::peer_replies).collect(),
+        bare: bare.bare.iter().map(|(tag, peer)| wire::BareReply { tag: *tag, peer: peer.clone() }).collect(),
     }
 }
 
@@ -182,11 +181,11 @@ mod tests {
         };
 
         for form in [GroupForm::Rows, GroupForm::Columns] {
-            let whole = report_within(&report, form, 2_000);
+            let whole = report_within(&report, &BareMessages::default(), form, 2_000);
             assert_eq!(whole.parts[0].groups.is_empty(), form == GroupForm::Columns);
             assert_eq!(whole.parts[0].columns.is_empty(), form == GroupForm::Rows);
 
-            let cut = report_within(&report, form, 500);
+            let cut = report_within(&report, &BareMessages::default(), form, 500);
             assert!(cut.encoded_len() <= 500 && cut.parts[0].groups.is_empty());
             let dropped = cut.parts[0].loss.as_ref().map_or(0, |loss| loss.dropped);
             assert_eq!((cut.parts[0].emitted, dropped), (7, 7));

@@ -1,11 +1,12 @@
 //! One gRPC stream between this agent and a frontend.
 
+use crate::machine::Machine;
 use crate::uplink_status::ConnectionProblem;
-use pivot_protocol::{MAX_MESSAGE_BYTES, steady_ns, wire};
+use pivot_protocol::{MAX_MESSAGE_BYTES, wire};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Endpoint;
 use tonic::{Code, Status};
 use wire::{agents_client::AgentsClient, from_agent};
 
@@ -29,17 +30,18 @@ pub(crate) struct Connection {
 impl Connection {
     /// Connects and introduces the agent.
     pub(crate) async fn open(
-        endpoint: Endpoint,
+        machine: &impl Machine,
+        endpoint: &Endpoint,
         mut hello: wire::Hello,
     ) -> Result<Connection, ConnectionProblem> {
-        let channel: Channel = endpoint.connect().await.map_err(|error| unreachable(&error))?;
+        let channel = machine.connect(endpoint).await.map_err(|error| unreachable(&error))?;
         let mut client = AgentsClient::new(channel)
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
 
         // Connecting is no part of the round trip.
         if let Some(question) = &mut hello.clock {
-            question.sent_ns = steady_ns();
+            question.sent_ns = machine.steady_ns();
         }
         // The first message has to be in the stream before the call: the frontend answers only after it.
         let (out, receiver) = mpsc::unbounded_channel();

@@ -6,6 +6,7 @@
 //! rm /run/pivot-off       and weaves again what its frontend wants
 //! ```
 
+use crate::agent_runtime::{AgentRuntime, Switch};
 use std::path::PathBuf;
 
 /// Switches weaving off while a file exists.
@@ -23,11 +24,11 @@ impl KillSwitch {
     }
 
     /// Looks whether the file is there, and switches weaving off or on if that has changed.
-    pub(crate) fn apply(&mut self) {
+    pub(crate) fn apply(&mut self, agent: &mut impl AgentRuntime) {
         let exists = self.file.as_ref().is_some_and(|file| file.exists());
         if exists != self.is_pulled {
             self.is_pulled = exists;
-            if exists { pivot_agent::disable() } else { pivot_agent::enable() }
+            agent.set_weaving(if exists { Switch::Off } else { Switch::On });
         }
     }
 }
@@ -35,18 +36,19 @@ impl KillSwitch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process_agent::ProcessAgent;
 
     #[test]
     fn weaving_is_off_while_the_file_exists() {
         let file = std::env::temp_dir().join(format!("pivot-switch-{}", std::process::id()));
         let mut switch = KillSwitch::new(Some(file.clone()));
-        switch.apply();
+        switch.apply(&mut ProcessAgent);
         assert!(!pivot_agent::is_disabled());
         std::fs::write(&file, "").unwrap();
-        switch.apply();
+        switch.apply(&mut ProcessAgent);
         assert!(pivot_agent::is_disabled());
         std::fs::remove_file(&file).unwrap();
-        switch.apply();
+        switch.apply(&mut ProcessAgent);
         assert!(!pivot_agent::is_disabled());
     }
 }

@@ -25,14 +25,17 @@
 //! `connection`, [`uplink_status`], `agent_messages`, `process_end`.
 
 mod agent_messages;
+pub mod agent_runtime;
 mod build_id;
 pub mod config;
 mod connection;
 pub mod error;
 mod frontend_clock;
 mod kill_switch;
+pub mod machine;
 #[cfg(test)]
 mod placement_tests;
+mod process_agent;
 mod process_end;
 mod retry_pauses;
 mod sent_state;
@@ -44,7 +47,9 @@ pub mod uplink_status;
 mod wanted_set;
 mod window_reporter;
 
+pub use agent_runtime::{AgentLosses, AgentRuntime, BareMessages, Switch};
 pub use config::Config;
 pub use error::UplinkError;
+pub use machine::Machine;
 pub use uplink::Uplink;
 pub use uplink_status::UplinkStatus;

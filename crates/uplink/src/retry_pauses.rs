@@ -8,7 +8,7 @@
 //! A frontend that was restarted finds its agents back within two seconds. Ten thousand of them come spread over
 //! that time and not all at once, since each draws its pauses at random.
 
-use std::hash::{BuildHasher, RandomState};
+use crate::machine::Machine;
 use std::time::Duration;
 
 /// The least pause of the first attempt.
@@ -18,16 +18,15 @@ const LAST: Duration = Duration::from_secs(1);
 
 /// The pauses of one agent.
 #[derive(Debug)]
-pub(crate) struct RetryPauses {
+pub(crate) struct RetryPauses<M> {
     /// Attempts that failed since a frontend was heard.
     failed: u32,
-    /// A hasher with random keys is the standard library's source of randomness.
-    random: RandomState,
+    machine: M,
 }
 
-impl RetryPauses {
-    pub(crate) fn new() -> RetryPauses {
-        RetryPauses { failed: 0, random: RandomState::new() }
+impl<M: Machine> RetryPauses<M> {
+    pub(crate) fn new(machine: M) -> RetryPauses<M> {
+        RetryPauses { failed: 0, machine }
     }
 
     /// Begins anew with a short pause, because a frontend was heard.
@@ -38,7 +37,7 @@ impl RetryPauses {
     /// Returns how long to wait after one more attempt that failed.
     pub(crate) fn next_pause(&mut self) -> Duration {
         let least = FIRST.saturating_mul(1 << self.failed.min(10)).min(LAST);
-        let part = self.random.hash_one(self.failed) % 1_000;
+        let part = self.machine.random() % 1_000;
 
         self.failed = self.failed.saturating_add(1);
         least + least * u32::try_from(part).unwrap_or_default() / 1_000
@@ -48,10 +47,11 @@ impl RetryPauses {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::ThisMachine;
 
     #[test]
     fn pauses_grow_to_two_seconds_and_differ_between_agents() {
-        let mut agents: Vec<RetryPauses> = (0..50).map(|_| RetryPauses::new()).collect();
+        let mut agents: Vec<_> = (0..50).map(|_| RetryPauses::new(ThisMachine)).collect();
 
         for least_ms in [100, 200, 400, 800, 1_000, 1_000] {
             let pauses: Vec<Duration> = agents.iter_mut().map(RetryPauses::next_pause).collect();

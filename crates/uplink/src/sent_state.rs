@@ -1,6 +1,7 @@
 //! Remembers what the frontend was sent about this agent, so that only changes are sent.
 
 use crate::agent_messages;
+use crate::agent_runtime::AgentRuntime;
 use crate::connection::Connection;
 use pivot_advice::{Exports, NamedCarrier, QueryStatus, WeaveProblem};
 use pivot_protocol::{to_wire, wire};
@@ -25,16 +26,16 @@ pub(crate) struct SentState {
 
 impl SentState {
     /// Returns the state after a `Hello`, which carries the catalogue but for what [`SentState::send_changes`] sends.
-    pub(crate) fn after_hello() -> SentState {
-        let registered = pivot_agent::registered_count().min(MAX_EXPORTED);
+    pub(crate) fn after_hello(agent: &impl AgentRuntime) -> SentState {
+        let registered = agent.registered_count().min(MAX_EXPORTED);
         SentState { registered, ..SentState::default() }
     }
 
     /// Returns the tracepoints that a `Hello` carries: all that were linked into the program, and of the others as many
     /// as fit into a message.
-    pub(crate) fn introduced(&self) -> Vec<Exports> {
-        let behind = pivot_agent::registered_count().saturating_sub(self.registered);
-        let mut catalogue = pivot_agent::catalogue();
+    pub(crate) fn introduced(&self, agent: &impl AgentRuntime) -> Vec<Exports> {
+        let behind = agent.registered_count().saturating_sub(self.registered);
+        let mut catalogue = agent.catalogue();
         catalogue.truncate(catalogue.len().saturating_sub(behind));
         catalogue
     }
@@ -42,33 +43,34 @@ impl SentState {
     /// Says that a generation is woven, and which of its advice is not.
     pub(crate) fn send_woven(
         &mut self,
+        agent: &impl AgentRuntime,
         connection: &Connection,
         generation: u64,
         problems: Vec<WeaveProblem>,
     ) {
         self.generation = Some(generation);
         self.problems = problems;
-        self.send_statuses(connection, pivot_agent::statuses(), pivot_agent::frontend_carriers());
+        self.send_statuses(connection, agent.statuses(), agent.carriers());
     }
 
     /// Sends what has changed since it was sent last: tracepoints, losses, statuses and carriers.
-    pub(crate) fn send_changes(&mut self, connection: &Connection) {
-        let registered = pivot_agent::registered_count();
+    pub(crate) fn send_changes(&mut self, agent: &impl AgentRuntime, connection: &Connection) {
+        let registered = agent.registered_count();
         if registered > self.registered {
-            let mut new = pivot_agent::catalogue_since(self.registered);
+            let mut new = agent.catalogue_since(self.registered);
             // The rest of many follows with the next window.
             new.truncate(MAX_EXPORTED);
             self.registered += new.len();
             connection.send(from_agent::Kind::Exported(agent_messages::exported(&new)));
         }
 
-        let lost = agent_messages::lost();
+        let lost = agent_messages::lost(&agent.losses());
         if lost != self.lost {
             self.lost = lost;
             connection.send(from_agent::Kind::Lost(lost));
         }
 
-        let (statuses, carriers) = (pivot_agent::statuses(), pivot_agent::frontend_carriers());
+        let (statuses, carriers) = (agent.statuses(), agent.carriers());
         if statuses != self.statuses || carriers != self.carriers {
             self.send_statuses(connection, statuses, carriers);
         }

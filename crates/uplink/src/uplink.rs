@@ -3,8 +3,11 @@
 //! The handle and the thread share two things: a channel of commands, each with a channel for its answer, and
 //! the signal that something was woven.
 
+use crate::agent_runtime::AgentRuntime;
 use crate::config::Config;
 use crate::error::UplinkError;
+use crate::machine::{Machine, ThisMachine};
+use crate::process_agent::ProcessAgent;
 use crate::process_end::report_at_end;
 use crate::silence;
 use crate::uplink_command::{UplinkCommand, WovenSignal, ask};
@@ -14,6 +17,7 @@ use pivot_protocol::{FrontendAddressError, check_frontend_address};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
+use tonic::transport::Endpoint;
 
 /// How long a dropped uplink, or a panic, waits for the last reports to be acknowledged.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
@@ -39,6 +43,32 @@ impl Config {
         Uplink::start(self)
     }
 
+    /// Runs an uplink over an agent and a machine that the caller brings, until `leaving` is over and the frontend has
+    /// everything; for simulations, which have many agents. What this process is by itself, its agent, its signals and its
+    /// panics, is left alone.
+    pub async fn run_over(
+        self,
+        agent: impl AgentRuntime,
+        machine: impl Machine,
+        leaving: impl Future<Output = ()>,
+    ) -> Result<(), UplinkError> {
+        let endpoint = endpoint(&self.frontend)?;
+        let connecting = UplinkStatus::Connecting { since: Instant::now(), problem: None };
+        let status = Arc::new(StatusBoard::new(&self.frontend, connecting));
+        let uplink_loop = UplinkLoop::new(agent, machine, self, endpoint, Arc::default(), status);
+
+        let (commands, received) = mpsc::unbounded_channel();
+        let leave = async {
+            leaving.await;
+            let (answer, answered) = oneshot::channel();
+            // It may have ended, and then nobody answers.
+            let _ = commands.send(UplinkCommand::Leave(answer));
+            let _ = answered.await;
+        };
+        tokio::join!(uplink_loop.run(received), leave);
+        Ok(())
+    }
+
     /// Starts the agent, as [`Config::start`] does; the façade's builder calls it by this name.
     pub fn init(self) -> Result<Uplink, UplinkError> {
         self.start()
@@ -56,10 +86,7 @@ impl Uplink {
         }
 
         // All that can fail comes before the thread, so that a caller hears of it.
-        let refuse = |reason| UplinkError::Address { address: config.frontend.clone(), reason };
-        check_frontend_address(&config.frontend).map_err(refuse)?;
-        let endpoint = tonic::transport::Endpoint::from_shared(config.frontend.clone())
-            .map_err(|_| refuse(FrontendAddressError::NotAnHttpUrl))?;
+        let endpoint = endpoint(&config.frontend)?;
         let runtime = build_runtime()?;
 
         let (commands, received) = mpsc::unbounded_channel();
@@ -71,7 +98,14 @@ impl Uplink {
 
         let connecting = UplinkStatus::Connecting { since: Instant::now(), problem: None };
         let status = Arc::new(StatusBoard::new(&config.frontend, connecting));
-        let uplink_loop = UplinkLoop::new(config, endpoint, Arc::clone(&woven), Arc::clone(&status));
+        let uplink_loop = UplinkLoop::new(
+            ProcessAgent,
+            ThisMachine,
+            config,
+            endpoint,
+            Arc::clone(&woven),
+            Arc::clone(&status),
+        );
         let thread = std::thread::Builder::new()
             .name("pivot-uplink".into())
             .spawn(move || runtime.block_on(uplink_loop.run(received)))?;
@@ -101,6 +135,13 @@ impl Uplink {
         let commands = self.commands.as_ref().filter(|_| !pivot_agent::is_forked());
         commands.is_some_and(|commands| ask(commands, command, timeout))
     }
+}
+
+/// Returns the endpoint of a frontend's address.
+fn endpoint(address: &str) -> Result<Endpoint, UplinkError> {
+    let refuse = |reason| UplinkError::Address { address: address.to_owned(), reason };
+    check_frontend_address(address).map_err(refuse)?;
+    Endpoint::from_shared(address.to_owned()).map_err(|_| refuse(FrontendAddressError::NotAnHttpUrl))
 }
 
 /// Builds the runtime of the uplink's thread. That is done on a thread of the agent's too, because it is traced: by

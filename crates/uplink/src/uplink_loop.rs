@@ -19,21 +19,20 @@
 //! Installed queries are leases: a frontend that is not heard from for [`Config::lease`] loses them all.
 
 use crate::agent_messages::{self, GroupForm};
+use crate::agent_runtime::{AgentRuntime, Switch};
 use crate::config::Config;
 use crate::connection::{Connection, with_timeouts};
 use crate::kill_switch::KillSwitch;
+use crate::machine::Machine;
 use crate::retry_pauses::RetryPauses;
 use crate::sent_state::SentState;
-use crate::silence;
 use crate::uplink_command::{UplinkCommand, WovenSignal};
 use crate::uplink_status::StatusBoard;
 use crate::wanted_set::{WantedGeneration, WantedOutcome, WantedSet};
 use crate::window_reporter::WindowReporter;
 use pivot_advice::WeaveProblem;
-use pivot_baggage::{request_generation, set_carrying};
-use pivot_protocol::{steady_ns, wire};
+use pivot_protocol::wire;
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -42,15 +41,17 @@ use tonic::transport::Endpoint;
 use wire::{from_agent, to_agent};
 
 /// The state of the uplink's thread.
-pub(crate) struct UplinkLoop {
+pub(crate) struct UplinkLoop<A, M> {
     config: Config,
+    agent: A,
+    machine: M,
     endpoint: Endpoint,
     /// Raised when the first set of advice has been woven.
     woven: Arc<WovenSignal>,
     status: Arc<StatusBoard>,
     /// Random for each start of the process: with it, sequence numbers of reports are unique.
     incarnation: u64,
-    reports: WindowReporter,
+    reports: WindowReporter<M>,
     /// Answered when every report has been acknowledged.
     flushing: Vec<oneshot::Sender<()>>,
     /// Whether the application has asked to leave.
@@ -69,31 +70,32 @@ pub(crate) struct UplinkLoop {
     wanted: WantedSet,
     /// In which form the frontend of this connection takes the groups of reports; rows until it says so.
     group_form: GroupForm,
-    retry: RetryPauses,
+    retry: RetryPauses<M>,
 }
 
-impl UplinkLoop {
+impl<A: AgentRuntime, M: Machine> UplinkLoop<A, M> {
     pub(crate) fn new(
+        mut agent: A,
+        machine: M,
         config: Config,
         endpoint: Endpoint,
         woven: Arc<WovenSignal>,
         status: Arc<StatusBoard>,
-    ) -> UplinkLoop {
+    ) -> UplinkLoop<A, M> {
         // Until a frontend says otherwise, requests carry that nothing is woven here: it may want something
         // woven already.
-        set_carrying(true);
-        request_generation::set_woven_here(0);
+        agent.set_carrying(Switch::On);
+        agent.set_woven_here(0);
 
         UplinkLoop {
             endpoint: with_timeouts(endpoint),
             woven,
             status,
-            // A hasher with random keys is the standard library's source of randomness.
-            incarnation: RandomState::new().build_hasher().finish(),
-            reports: WindowReporter::new(),
+            incarnation: machine.random(),
+            reports: WindowReporter::new(machine.clone()),
             flushing: Vec::new(),
             leaving: false,
-            heard_at_ns: steady_ns(),
+            heard_at_ns: machine.steady_ns(),
             has_told_time: false,
             kill_switch: KillSwitch::new(config.disable_file.clone()),
             generation: None,
@@ -101,16 +103,18 @@ impl UplinkLoop {
             sent: SentState::default(),
             wanted: WantedSet::default(),
             group_form: GroupForm::Rows,
-            retry: RetryPauses::new(),
+            retry: RetryPauses::new(machine.clone()),
             config,
+            agent,
+            machine,
         }
     }
 
     /// Connects and serves until the application leaves.
     pub(crate) async fn run(mut self, mut commands: mpsc::UnboundedReceiver<UplinkCommand>) {
-        silence::begin();
+        self.agent.begin();
         // Marks the process as governed before the first window: listeners of `on_govern` wait for it.
-        pivot_agent::govern(&BTreeMap::new(), 0);
+        self.agent.govern(&BTreeMap::new(), 0);
 
         while !self.is_done() {
             match self.connect(&mut commands).await {
@@ -124,16 +128,15 @@ impl UplinkLoop {
             self.wanted.clear();
             self.group_form = GroupForm::Rows;
             // What the frontend wants from now on is not heard here, so requests have to say so.
-            set_carrying(!self.leaving);
+            self.agent.set_carrying(if self.leaving { Switch::Off } else { Switch::On });
         }
 
-        pivot_agent::weave(&[]);
-        pivot_agent::set_frontend_carriers(Vec::new());
-        stop_carrying();
-        pivot_agent::stop_governing();
+        self.agent.weave(&[], &BTreeMap::new());
+        self.agent.set_carriers(Vec::new());
+        self.stop_carrying();
+        self.agent.end();
         self.status.ended();
         self.flushing.drain(..).for_each(answer);
-        silence::end();
     }
 
     /// Whether the application leaves and the frontend has everything.
@@ -144,18 +147,20 @@ impl UplinkLoop {
     /// Connects, however long it takes; windows go on meanwhile. Returns `None` if the process leaves first.
     async fn connect(&mut self, commands: &mut mpsc::UnboundedReceiver<UplinkCommand>) -> Option<Connection> {
         loop {
-            silence::keep();
-            self.sent = SentState::after_hello();
+            self.agent.keep_silent();
+            self.sent = SentState::after_hello(&self.agent);
             self.has_told_time = false;
-            let introduced = self.sent.introduced();
+            let introduced = self.sent.introduced(&self.agent);
             let question = self.reports.first_question();
             let hello = agent_messages::hello(&self.config, self.incarnation, &introduced, question);
-            let attempt = Connection::open(self.endpoint.clone(), hello);
+            let (machine, endpoint) = (self.machine.clone(), self.endpoint.clone());
+            let attempt = Connection::open(&machine, &endpoint, hello);
             tokio::pin!(attempt);
             let opened = loop {
                 tokio::select! {
-                    opened = &mut attempt => break opened,
+                    biased;
                     step = self.step(commands) => step?,
+                    opened = &mut attempt => break opened,
                 }
             };
             match opened {
@@ -168,7 +173,7 @@ impl UplinkLoop {
 
             if self.generation.is_none() {
                 // No frontend is there at the start, so nobody misses anything.
-                set_carrying(false);
+                self.agent.set_carrying(Switch::Off);
             }
             // A process that leaves does not wait for a frontend that is not there.
             if self.leaving {
@@ -181,8 +186,9 @@ impl UplinkLoop {
             // One that begins to leave meanwhile tries once more, at once.
             while !self.leaving && !pause.is_elapsed() {
                 tokio::select! {
-                    () = &mut pause => {}
+                    biased;
                     step = self.step(commands) => step?,
+                    () = &mut pause => {}
                 }
             }
         }
@@ -192,6 +198,7 @@ impl UplinkLoop {
     /// `None` if the process leaves and waits for nothing more. May be dropped while it waits.
     async fn step(&mut self, commands: &mut mpsc::UnboundedReceiver<UplinkCommand>) -> Option<()> {
         tokio::select! {
+            biased;
             () = sleep_until(self.reports.window_end()) => {
                 self.end_window();
                 self.expire_lease();
@@ -214,19 +221,17 @@ impl UplinkLoop {
                 return;
             }
 
+            // A window ends when it is over, however much the frontend has to say.
             tokio::select! {
-                message = connection.incoming.message() => match message {
-                    Ok(Some(message)) => self.receive(message, connection),
-                    Ok(None) | Err(_) => return,
-                },
+                biased;
                 () = sleep_until(self.reports.window_end()) => {
                     if self.reports.reporter.is_settled() {
                         // A frontend that has acknowledged everything has nothing to say, so it is not
                         // silent.
-                        self.heard_at_ns = steady_ns();
+                        self.heard_at_ns = self.machine.steady_ns();
                     }
                     self.end_window();
-                    self.sent.send_changes(connection);
+                    self.sent.send_changes(&self.agent, connection);
                     if let Some(question) = self.reports.due_question() {
                         connection.send(from_agent::Kind::Clock(question));
                     }
@@ -236,6 +241,10 @@ impl UplinkLoop {
                     }
                 }
                 command = commands.recv() => if !self.obey(command) { return },
+                message = connection.incoming.message() => match message {
+                    Ok(Some(message)) => self.receive(message, connection),
+                    Ok(None) | Err(_) => return,
+                },
             }
         }
     }
@@ -245,7 +254,7 @@ impl UplinkLoop {
         match command {
             Some(UplinkCommand::Flush(answer)) => self.flushing.push(answer),
             Some(UplinkCommand::Leave(answer)) => {
-                pivot_agent::weave(&[]);
+                self.agent.weave(&[], &BTreeMap::new());
                 self.leaving = true;
                 self.flushing.push(answer);
             }
@@ -256,13 +265,13 @@ impl UplinkLoop {
         }
 
         // What was gathered until now has to be in the reports that the answer waits for.
-        self.reports.cut();
+        self.reports.cut(&mut self.agent);
         true
     }
 
     /// Acts on a message of the frontend.
     fn receive(&mut self, message: wire::ToAgent, connection: &Connection) {
-        self.heard_at_ns = steady_ns();
+        self.heard_at_ns = self.machine.steady_ns();
         self.retry.reset();
 
         match message.kind {
@@ -286,9 +295,7 @@ impl UplinkLoop {
                 }
                 WantedOutcome::Nothing => {}
             },
-            Some(to_agent::Kind::Everywhere(generation)) => {
-                request_generation::set_woven_everywhere(generation)
-            }
+            Some(to_agent::Kind::Everywhere(generation)) => self.agent.set_woven_everywhere(generation),
             Some(to_agent::Kind::Desired(_) | to_agent::Kind::Wanted(_)) | None => {}
         }
     }
@@ -301,22 +308,22 @@ impl UplinkLoop {
             self.reports.do_without_answer();
         }
         // A query that was suspended until now is reported as such before its status changes.
-        self.reports.cut();
+        self.reports.cut(&mut self.agent);
         self.reports.set_window_between(wanted.window_ns);
         // Before weaving, so that no event of a new query runs without its limits.
-        pivot_agent::set_query_budgets(&wanted.budgets);
+        self.agent.set_query_budgets(&wanted.budgets);
         // Nor any without the request that its spans carry.
-        pivot_agent::set_frontend_carriers(wanted.carriers);
-        set_carrying(wanted.carrying);
+        self.agent.set_carriers(wanted.carriers);
+        self.agent.set_carrying(if wanted.carrying { Switch::On } else { Switch::Off });
         let mut problems = wanted.problems;
-        problems.extend(pivot_agent::weave_since(&wanted.advice, &wanted.since));
-        request_generation::set_woven_everywhere(wanted.everywhere);
+        problems.extend(self.agent.weave(&wanted.advice, &wanted.since));
+        self.agent.set_woven_everywhere(wanted.everywhere);
         self.generation = Some(wanted.generation);
         self.group_form = wanted.group_form;
         self.publish_generation();
 
         // The rows of unwoven queries have to be with the frontend before it hears that they are unwoven.
-        self.reports.cut();
+        self.reports.cut(&mut self.agent);
         self.reports.set_window(wanted.window_ns);
         self.untold_problems = Some(problems);
         self.send_reports(connection);
@@ -326,38 +333,38 @@ impl UplinkLoop {
     /// Unweaves everything if no frontend was heard from for the time of the lease; windows say from then on
     /// that the queries do not run. Returns true if the lease has expired just now.
     fn expire_lease(&mut self) -> bool {
-        let silent_ns = u64::try_from(steady_ns() - self.heard_at_ns).unwrap_or(0);
+        let silent_ns = u64::try_from(self.machine.steady_ns() - self.heard_at_ns).unwrap_or(0);
         let has_lapsed = Duration::from_nanos(silent_ns) > self.config.lease;
         let expires = self.generation.is_some() && has_lapsed;
         if expires {
-            self.reports.cut();
+            self.reports.cut(&mut self.agent);
             self.generation = None;
-            pivot_agent::lapse();
-            pivot_agent::set_frontend_carriers(Vec::new());
-            stop_carrying();
+            self.agent.lapse();
+            self.agent.set_carriers(Vec::new());
+            self.stop_carrying();
         }
         expires
     }
 
     /// Tells baggage which generation every query of this process is woven in. Requests that pass here carry
     /// the smallest such number, so that a join knows whether something may be missing.
-    fn publish_generation(&self) {
-        let woven = self.generation.filter(|_| !pivot_agent::is_disabled()).unwrap_or(0);
+    fn publish_generation(&mut self) {
+        let woven = self.generation.filter(|_| self.agent.weaving() == Switch::On).unwrap_or(0);
         // A suspended query packs nothing, so this process is as good as before the query came.
-        let complete = match pivot_agent::suspended_since() {
+        let complete = match self.agent.suspended_since() {
             Some(since) => woven.min(since.saturating_sub(1)),
             None => woven,
         };
-        request_generation::set_woven_here(complete);
+        self.agent.set_woven_here(complete);
     }
 
     /// Ends a window: looks at the kill switch, cuts a report and has budgets enforced.
     fn end_window(&mut self) {
-        silence::keep();
-        self.kill_switch.apply();
+        self.agent.keep_silent();
+        self.kill_switch.apply(&mut self.agent);
         self.publish_generation();
-        self.reports.cut();
-        if self.reports.govern() {
+        self.reports.cut(&mut self.agent);
+        if self.reports.govern(&mut self.agent) {
             // Queries may have been suspended, or run again.
             self.publish_generation();
         }
@@ -371,22 +378,23 @@ impl UplinkLoop {
             return;
         }
         for report in self.reports.reporter.unsent() {
-            connection.send(from_agent::Kind::Report(agent_messages::report(report, self.group_form)));
+            let report = agent_messages::report(report, &self.agent.bare_messages(), self.group_form);
+            connection.send(from_agent::Kind::Report(report));
         }
 
         // After a long outage there are more reports than may be on their way: the rest follows acknowledgements.
         if self.reports.reporter.is_all_sent()
             && let (Some(generation), Some(problems)) = (self.generation, self.untold_problems.take())
         {
-            self.sent.send_woven(connection, generation, problems);
+            self.sent.send_woven(&self.agent, connection, generation, problems);
         }
     }
-}
 
-/// From now on requests of this process carry no baggage, and count as having met no advice here.
-fn stop_carrying() {
-    set_carrying(false);
-    request_generation::set_woven_here(0);
+    /// From now on requests of this process carry no baggage, and count as having met no advice here.
+    fn stop_carrying(&mut self) {
+        self.agent.set_carrying(Switch::Off);
+        self.agent.set_woven_here(0);
+    }
 }
 
 /// Answers a command; the application may have stopped waiting.

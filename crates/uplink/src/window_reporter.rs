@@ -9,12 +9,13 @@
 //! something was unwoven or a flush was asked for. Windows are placed by the frontend's clock.
 
 use crate::agent_messages;
+use crate::agent_runtime::AgentRuntime;
 use crate::frontend_clock::{FrontendClock, PlacingChange};
 use pivot_advice::{QueryCost, QueryId, WovenTime};
 use pivot_agent::{QueryReport, QueryReports, Reporter};
-use pivot_protocol::{steady_ns, wire};
+use pivot_protocol::{Clocks, wire};
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// The length of a window, if the frontend does not say.
@@ -25,7 +26,9 @@ const DEFAULT_WINDOW_NS: i64 = 1_000_000_000;
 const GOVERN_INTERVAL: Duration = Duration::from_millis(900);
 
 /// The reports of this process and the costs not yet held against budgets.
-pub(crate) struct WindowReporter {
+pub(crate) struct WindowReporter<C> {
+    /// The clocks of this machine.
+    clocks: C,
     /// Reports that the frontend has not acknowledged; it outlives connections.
     pub(crate) reporter: Reporter,
     /// Costs of queries since `governed_at`.
@@ -48,12 +51,13 @@ struct ToldWoven {
     since_ns: i64,
 }
 
-impl WindowReporter {
+impl<C: Clocks> WindowReporter<C> {
     /// Starts the first window now.
-    pub(crate) fn new() -> WindowReporter {
-        let steady_ns = steady_ns();
-        let clock = FrontendClock::new(steady_ns, wall_ns());
+    pub(crate) fn new(clocks: C) -> WindowReporter<C> {
+        let steady_ns = clocks.steady_ns();
+        let clock = FrontendClock::new(steady_ns, clocks.wall_ns());
         WindowReporter {
+            clocks,
             reporter: Reporter::new(DEFAULT_WINDOW_NS, clock.now_ns(steady_ns)),
             costs: BTreeMap::new(),
             governed_at: Instant::now(),
@@ -65,7 +69,7 @@ impl WindowReporter {
 
     /// Returns the frontend's time.
     fn now_ns(&self) -> i64 {
-        self.clock.now_ns(steady_ns())
+        self.clock.now_ns(self.clocks.steady_ns())
     }
 
     /// Whether it is known where windows are: only then may reports be sent.
@@ -75,29 +79,30 @@ impl WindowReporter {
 
     /// Returns the question with which a connection begins.
     pub(crate) fn first_question(&mut self) -> wire::ClockQuestion {
-        self.clock.restart_questions(steady_ns());
+        self.clock.restart_questions(self.clocks.steady_ns());
         self.question()
     }
 
     /// Returns a question about the frontend's time if one is due.
     pub(crate) fn due_question(&mut self) -> Option<wire::ClockQuestion> {
-        self.clock.asks(steady_ns(), wall_ns()).then(|| self.question())
+        self.clock.asks(self.clocks.steady_ns(), self.clocks.wall_ns()).then(|| self.question())
     }
 
     fn question(&self) -> wire::ClockQuestion {
-        let sent_ns = steady_ns();
+        let sent_ns = self.clocks.steady_ns();
         wire::ClockQuestion { sent_ns, uncertainty_ns: self.clock.uncertainty_ns(sent_ns) }
     }
 
     /// Takes the answer to a question in.
     pub(crate) fn hear_time(&mut self, answer: wire::ClockAnswer) {
-        let change = self.clock.measure(agent_messages::clock_exchange(answer, steady_ns()));
+        let exchange = agent_messages::clock_exchange(answer, self.clocks.steady_ns());
+        let change = self.clock.measure(exchange);
         self.note_placing(change);
     }
 
     /// Places windows by the clock of the machine, because the frontend does not tell the time.
     pub(crate) fn do_without_answer(&mut self) {
-        let change = self.clock.follow_machine(steady_ns(), wall_ns());
+        let change = self.clock.follow_machine(self.clocks.steady_ns(), self.clocks.wall_ns());
         self.note_placing(change);
     }
 
@@ -126,13 +131,13 @@ impl WindowReporter {
     }
 
     /// Takes what all threads have gathered and makes a report of it.
-    pub(crate) fn cut(&mut self) {
-        let mut drained = pivot_agent::drain();
+    pub(crate) fn cut(&mut self, agent: &mut impl AgentRuntime) {
+        let mut drained = agent.drain();
 
         // A suspended query misses events that nobody counts, so the time is reported instead.
-        let cut_at_ns = steady_ns();
+        let cut_at_ns = self.clocks.steady_ns();
         let since_cut_ns = cut_at_ns - std::mem::replace(&mut self.cut_at_ns, cut_at_ns);
-        for query in pivot_agent::suspended_queries() {
+        for query in agent.suspended_queries() {
             let part = drained.entry(query).or_insert_with(|| QueryReport::of_query(query));
             part.loss.away_ns += u64::try_from(since_cut_ns).unwrap_or(0);
         }
@@ -141,14 +146,15 @@ impl WindowReporter {
             self.costs.entry(*query).or_default().merge(&part.cost);
         }
         let now_ns = self.clock.now_ns(cut_at_ns);
-        self.tell_woven(&mut drained, now_ns);
+        self.tell_woven(agent, &mut drained, now_ns);
         self.reporter.cut(now_ns, drained);
     }
 
     /// Says since when the reported queries are woven, and of those that were woven or unwoven since the last report
     /// also if they have nothing else to report.
-    fn tell_woven(&mut self, drained: &mut QueryReports, now_ns: i64) {
-        let woven: BTreeMap<QueryId, ToldWoven> = pivot_agent::woven_since()
+    fn tell_woven(&mut self, agent: &impl AgentRuntime, drained: &mut QueryReports, now_ns: i64) {
+        let woven: BTreeMap<QueryId, ToldWoven> = agent
+            .woven_since()
             .into_iter()
             .map(|(query, since)| (query, self.woven_since(query, since, now_ns)))
             .collect();
@@ -175,32 +181,27 @@ impl WindowReporter {
         match self.told_woven.get(&query) {
             Some(told) if told.since == since => *told,
             _ => {
-                let ago_ns = i64::try_from(since.elapsed().as_nanos()).unwrap_or(i64::MAX);
+                let ago_ns =
+                    i64::try_from((Instant::now().into_std() - since).as_nanos()).unwrap_or(i64::MAX);
                 ToldWoven { since, since_ns: now_ns.saturating_sub(ago_ns) }
             }
         }
     }
 
     /// Holds the costs against the budgets if enough time has passed; returns whether it did.
-    pub(crate) fn govern(&mut self) -> bool {
+    pub(crate) fn govern(&mut self, agent: &mut impl AgentRuntime) -> bool {
         let elapsed = self.governed_at.elapsed();
         if elapsed < GOVERN_INTERVAL {
             return false;
         }
         self.governed_at = Instant::now();
-        pivot_agent::govern(&std::mem::take(&mut self.costs), whole_ns(elapsed));
+        agent.govern(&std::mem::take(&mut self.costs), whole_ns(elapsed));
         true
     }
 }
 
 fn whole_ns(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// Returns the time of day by the clock of the machine.
-fn wall_ns() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
 fn usable_window(window_ns: i64) -> i64 {

@@ -12,6 +12,7 @@ use super::reader::{KeptWindow, WantedRevisions};
 use super::retention::{RetentionRules, expire};
 use super::writer::{ALWAYS, take_to_files};
 use crate::agent_coverage::AgentCoverage;
+use crate::options::FrontendOptions;
 use crate::range_coverage::RangeCoverage;
 use crate::store::{DeltaKey, HistoryNews, HistoryQueryRecord, OutputRecord, StateChanges, Store};
 use crate::time_range::TimeRange;
@@ -129,7 +130,7 @@ struct KeptHistory {
 impl KeptHistory {
     fn new(seed: u64) -> KeptHistory {
         let folder = tempfile::tempdir().unwrap();
-        let store = Arc::new(Store::open(folder.path()).unwrap().store);
+        let store = Arc::new(Store::open(&FrontendOptions::default().machine, folder.path()).unwrap().store);
         let files = FileStore::open(folder.path().join("history").to_str().unwrap(), 1).unwrap();
         let (output, random) = (plan(), Random(seed));
         let mut scene =
@@ -190,7 +191,8 @@ impl KeptHistory {
     fn reopen(&mut self) {
         // Nobody else may have it open.
         self.store = Arc::new(Store::none());
-        self.store = Arc::new(Store::open(self.folder.path()).unwrap().store);
+        self.store =
+            Arc::new(Store::open(&FrontendOptions::default().machine, self.folder.path()).unwrap().store);
     }
 
     fn archive(&self) -> Archive {

@@ -33,8 +33,12 @@ pub(super) struct WholeAnswer {
 impl Asked {
     pub(super) fn new(limits: SqlLimits) -> Asked {
         let state = FrontendState::new(&FrontendOptions::default(), 1);
-        let shared =
-            Arc::new(SharedState::new(state, Arc::new(Store::none()), None, ServerClock::start(None)));
+        let shared = Arc::new(SharedState::new(
+            state,
+            Arc::new(Store::none()),
+            None,
+            ServerClock::start(FrontendOptions::default().machine, None),
+        ));
         Asked { shared, engine: Arc::new(SqlEngine::start(limits).unwrap()) }
     }
 

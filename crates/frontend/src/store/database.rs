@@ -12,6 +12,7 @@ use super::tables::{
     HISTORY_COMPLETED, HISTORY_DELTAS, HISTORY_QUERIES, PROGRESS, QUERIES, RESULTS, ROWS, TOTALS, WINDOWS,
     WOVEN,
 };
+use crate::machine::{Machine, ThisMachine};
 use pivot_protocol::{to_wire, wire};
 use prost::Message;
 use redb::{Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, WriteTransaction};
@@ -27,6 +28,7 @@ const FILE: &str = "pivot.redb";
 pub(crate) struct Store {
     /// The path of the file; `None` keeps nothing.
     path: Option<PathBuf>,
+    machine: Arc<dyn Machine>,
     /// `None` after an error, until it is opened again.
     database: Mutex<Option<Database>>,
 }
@@ -44,26 +46,28 @@ pub(crate) struct OpenedStore {
 impl Store {
     /// Makes a store that keeps nothing.
     pub(crate) fn none() -> Store {
-        Store { path: None, database: Mutex::new(None) }
+        Store { path: None, machine: Arc::new(ThisMachine), database: Mutex::new(None) }
     }
 
     /// Opens the store of a directory, which is made if there is none. A file that is damaged is moved out of the way,
     /// and a new one begun.
-    pub(crate) fn open(directory: &Path) -> Result<OpenedStore, StoreError> {
-        make_directory(directory)
-            .map_err(|source| StoreError::Directory { path: directory.to_owned(), source })?;
+    pub(crate) fn open(machine: &Arc<dyn Machine>, directory: &Path) -> Result<OpenedStore, StoreError> {
+        if machine.has_files() {
+            make_directory(directory)
+                .map_err(|source| StoreError::Directory { path: directory.to_owned(), source })?;
+        }
         let path = directory.join(FILE);
 
-        let (read, set_aside) = match read(&path) {
+        let (read, set_aside) = match read(&**machine, &path) {
             Err(StoreError::Failed { source, .. }) if is_damage(&source) => {
                 let aside = set_aside(&path)?;
-                (read(&path), Some(aside))
+                (read(&**machine, &path), Some(aside))
             }
             read => (read, None),
         };
         let (database, state) = read?;
         Ok(OpenedStore {
-            store: Store { path: Some(path), database: Mutex::new(Some(database)) },
+            store: Store { path: Some(path), machine: machine.clone(), database: Mutex::new(Some(database)) },
             state,
             set_aside,
         })
@@ -111,7 +115,7 @@ impl Store {
         // After an error of the disk a database answers nothing until it is opened again.
         let opened = match database.take() {
             Some(opened) => opened,
-            None => open_file(path)?,
+            None => open_file(&*self.machine, path)?,
         };
         commit(&opened, write).map_err(|source| StoreError::failed(path, source))?;
         *database = Some(opened);
@@ -129,8 +133,8 @@ fn make_directory(path: &Path) -> std::io::Result<()> {
 }
 
 /// Opens the file and reads what is in it.
-fn read(path: &Path) -> Result<(Database, Option<StoredState>), StoreError> {
-    let database = open_file(path)?;
+fn read(machine: &dyn Machine, path: &Path) -> Result<(Database, Option<StoredState>), StoreError> {
+    let database = open_file(machine, path)?;
     let found = load::format(&database).map_err(|source| StoreError::failed(path, source))?;
     let state = match found {
         None => None,
@@ -142,8 +146,8 @@ fn read(path: &Path) -> Result<(Database, Option<StoredState>), StoreError> {
     Ok((database, state))
 }
 
-fn open_file(path: &Path) -> Result<Database, StoreError> {
-    match Database::create(path) {
+fn open_file(machine: &dyn Machine, path: &Path) -> Result<Database, StoreError> {
+    match machine.open_database(path) {
         Ok(database) => Ok(database),
         Err(DatabaseError::DatabaseAlreadyOpen) => Err(StoreError::InUse { path: path.to_owned() }),
         Err(source) => Err(StoreError::failed(path, source)),
@@ -348,28 +352,33 @@ mod tests {
     use super::*;
     use crate::store::FrontendRecord;
 
+    fn open(directory: &Path) -> Result<OpenedStore, StoreError> {
+        let machine: Arc<dyn Machine> = Arc::new(ThisMachine);
+        Store::open(&machine, directory)
+    }
+
     fn committed(directory: &Path) {
         let record = FrontendRecord { frontend: 7, ..FrontendRecord::default() };
         let changes = StateChanges { frontend: Some(record), ..StateChanges::default() };
-        Store::open(directory).unwrap().store.commit(&[Arc::new(changes)]).unwrap();
+        open(directory).unwrap().store.commit(&[Arc::new(changes)]).unwrap();
     }
 
     #[test]
     fn what_is_committed_is_there_after_opening_again() {
         let directory = tempfile::tempdir().unwrap();
-        assert!(Store::open(directory.path()).unwrap().state.is_none(), "it is new");
+        assert!(open(directory.path()).unwrap().state.is_none(), "it is new");
         committed(directory.path());
-        assert_eq!(Store::open(directory.path()).unwrap().state.unwrap().frontend.frontend, 7);
+        assert_eq!(open(directory.path()).unwrap().state.unwrap().frontend.frontend, 7);
     }
 
     #[test]
     fn one_frontend_at_a_time_uses_a_directory_and_nobody_else_may_enter_it() {
         let parent = tempfile::tempdir().unwrap();
         let directory = parent.path().join("a").join("b");
-        let opened = Store::open(&directory).unwrap();
-        assert!(matches!(Store::open(&directory), Err(StoreError::InUse { .. })));
+        let opened = open(&directory).unwrap();
+        assert!(matches!(open(&directory), Err(StoreError::InUse { .. })));
         drop(opened);
-        assert!(Store::open(&directory).is_ok());
+        assert!(open(&directory).is_ok());
 
         #[cfg(unix)]
         {
@@ -383,7 +392,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         for text in ["", "not a database at all", &"x".repeat(100_000)] {
             std::fs::write(directory.path().join(FILE), text).unwrap();
-            let opened = Store::open(directory.path()).unwrap();
+            let opened = open(directory.path()).unwrap();
             // An empty file is what a crash leaves that came before the first commit.
             assert_eq!(opened.set_aside.is_some(), !text.is_empty());
             if let Some(aside) = &opened.set_aside {
@@ -425,7 +434,7 @@ mod tests {
         drop(database);
 
         for _ in 0..2 {
-            let refused = Store::open(directory.path()).unwrap_err().to_string();
+            let refused = open(directory.path()).unwrap_err().to_string();
             assert!(refused.contains("has format 4") && refused.contains("start the version"), "{refused}");
         }
     }
