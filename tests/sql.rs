@@ -3,7 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use pivot_protocol::wire;
-use pivot_tests::{PATIENCE, TestFrontend, pivot_binary};
+use pivot_tests::{CountedAgent, PATIENCE, ServerProcess, TestFrontend, pivot_binary};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
@@ -134,4 +134,85 @@ async fn a_statement_among_queries_is_sql_if_no_from_of_it_has_an_alias() {
     let wrong = mistake(&url, &["sql", "DROP TABLE hosts"]).await;
     assert!(wrong.contains("DROP cannot be answered"), "{wrong}");
     frontend.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_statement_of_the_readme_and_of_the_help_is_answered() {
+    let _serial = SERIAL.lock().await;
+    let mut frontend = TestFrontend::start().await;
+    let url = frontend.url();
+    let agent = pivot::builder().process("api").frontend(&url).init().unwrap();
+    let text = "FROM r IN Sql.hit GROUP BY r.host SELECT r.host AS host, COUNT AS n, SUM(r.bytes) AS bytes, \
+                P99(r.bytes) AS p99 EVERY 100ms";
+    let query = install(&mut frontend, "reads", text).await;
+    (0..10).for_each(|i| hit("web-1", i));
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    frontend.finish(query).await;
+
+    let readme = include_str!("../README.md");
+    let shown = readme.split_once("```sql\n").unwrap().1.split_once("```").unwrap().0;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), shown).unwrap();
+    let answers = printed(&url, &["sql", "-f", file.path().to_str().unwrap()]).await;
+    assert_eq!(answers.matches(" row").count(), shown.matches(';').count(), "{answers}");
+    assert!(answers.contains("web-1") && answers.contains("reads$states"), "{answers}");
+
+    let help = printed(&url, &["-c", "\\h sql"]).await;
+    let example = help.split_once("for example:").unwrap().1.replace('\n', " ");
+    assert!(printed(&url, &["sql", example.trim()]).await.contains("reads"), "{example}");
+
+    drop(agent);
+    frontend.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn past_and_live_windows_are_one_table_over_a_kill_and_without_the_query() {
+    let mut server = ServerProcess::start_with(&["--keep-finished", "1s"]).await;
+    let url = server.url();
+    let mut agent = CountedAgent::start(env!("CARGO_BIN_EXE_counted_agent"), &url, "counted", &[]);
+    let text = "FROM c IN Counted.hit SELECT COUNT AS hits, SUM(c.n) AS twice EVERY 200ms";
+    let request = wire::InstallRequest { text: text.into(), name: "counted".into(), ..Default::default() };
+    server.client().await.install(request).await.unwrap();
+    wait_for(&url, "SELECT count(*) FROM pivot.agents WHERE converged", "1").await;
+
+    agent.go();
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    server.kill();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    server.restart().await;
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    agent.pause();
+
+    let hits = agent.hits();
+    let sums = "SELECT sum(hits), sum(twice) FROM counted";
+    wait_for(&url, sums, &format!("{hits},{}", 2 * hits)).await;
+    let range = "SELECT hits, twice FROM range('counted', null, null)";
+    assert_eq!(rows(&url, range).await, [format!("{hits},{}", 2 * hits)]);
+    let halves = "SELECT (SELECT hits FROM range('counted', null, to_timestamp({half}))) \
+                  + (SELECT hits FROM range('counted', to_timestamp({half}), null))";
+    let starts =
+        rows(&url, "SELECT CAST(extract(epoch FROM max(window_start)) AS BIGINT) FROM counted").await;
+    assert_eq!(rows(&url, &halves.replace("{half}", &starts[0])).await, [hits.to_string()]);
+
+    // The query goes, and what it has found stays.
+    agent.leave();
+    server.client().await.uninstall(wire::UninstallRequest { query: 1 }).await.unwrap();
+    wait_for(&url, "SELECT count(*) FROM pivot.queries", "0").await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert_eq!(rows(&url, sums).await, [format!("{hits},{}", 2 * hits)]);
+    let named = rows(&url, "SELECT DISTINCT query, name FROM pivot.windows").await;
+    assert_eq!(named, ["1,counted"]);
+}
+
+/// Waits until a statement has this one row.
+async fn wait_for(url: &str, text: &str, expected: &str) {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let found = rows(url, text).await;
+        if found == [expected] {
+            return;
+        }
+        assert!(Instant::now() < until, "{text}: {found:?} instead of {expected}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }

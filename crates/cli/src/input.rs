@@ -13,7 +13,7 @@
 use crate::arguments::BatchArguments;
 use crate::diagnostic_text;
 use crate::error::CliError;
-use crate::statement_kind::{StatementKind, doubt, kind};
+use crate::statement_kind::{doubt, is_sql};
 use crate::table::StyleMode;
 use crate::terminal;
 use pivot_query::{Diagnostic, Diagnostics, TokenClass, classify};
@@ -130,7 +130,7 @@ impl InputSource {
     fn push_statements(&self, range: Range<usize>, steps: &mut Vec<InputItem>) {
         for found in pivot_query::statements(&self.text[range.clone()]) {
             let offset = range.start + found.offset;
-            if kind(&found.text) == StatementKind::Sql {
+            if is_sql(&found.text) {
                 steps.push(InputItem::Sql(InputQuery { name: String::new(), text: found.text, offset }));
                 continue;
             }

@@ -12,7 +12,7 @@ const SQL_BEGINS: [&str; 6] = ["select", "with", "values", "show", "describe", "
 
 /// The language of a statement, and why it is taken for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum StatementKind {
+enum StatementKind {
     /// SQL: of which no FROM says `alias IN`.
     Sql,
     /// A query whose FROM says `alias IN`.
@@ -23,7 +23,7 @@ pub(crate) enum StatementKind {
 
 impl StatementKind {
     /// Says what a statement was taken for, and why.
-    pub(crate) fn reason(self) -> &'static str {
+    fn reason(self) -> &'static str {
         match self {
             StatementKind::Sql => {
                 "taken for SQL, since its FROM does not say `alias IN tracepoint` as that of a query does"
@@ -44,8 +44,13 @@ pub(crate) fn doubt(text: &str) -> Option<&'static str> {
     is_doubtful.then(|| kind.reason())
 }
 
+/// Whether a statement is SQL.
+pub(crate) fn is_sql(text: &str) -> bool {
+    kind(text) == StatementKind::Sql
+}
+
 /// Returns what a statement is. EXPLAIN, ANALYZE and VERBOSE before it do not count.
-pub(crate) fn kind(text: &str) -> StatementKind {
+fn kind(text: &str) -> StatementKind {
     let words = words(text);
     let mut words = words.as_slice();
     if is_any(words.first(), &["explain"]) {

@@ -7,6 +7,9 @@ use pivot_query::nearest;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// How often a statement of SQL may be asked again at most.
+const LEAST_INTERVAL: Duration = Duration::from_millis(100);
+
 /// A backslash command with its argument.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum BackslashCommand {
@@ -40,6 +43,8 @@ pub(crate) enum BackslashCommand {
     DropHistory(QueryReference),
     /// `\watch`: shows the live table of a query, or of the newest.
     Watch(Option<u32>),
+    /// `\watch 5s`: asks the last statement of SQL again and again.
+    Repeat(Duration),
     /// `\i`: runs the statements of a file.
     Include(PathBuf),
     /// `\g`: runs the last statement again, with its windows into a file if there is one.
@@ -85,7 +90,11 @@ pub(crate) const COMMANDS: [CommandHelp; 19] = [
     help("\\d", "name", "one tracepoint: its fields, their types, who exports them"),
     help("\\dq", "[n]", "installed queries and what they cost, or one of them on each agent"),
     help("\\l", "", "agents"),
-    help("\\watch", "[n]", "the live table of query n, or of the newest"),
+    help(
+        "\\watch",
+        "[n | time]",
+        "the live table of query n, or of the newest; or the last SQL again, every 2s or time",
+    ),
     help("\\keep", "[n | name]", "have a query, or the newest, stay when its client has gone"),
     help("\\drop", "n", "uninstall query n"),
     help(
@@ -132,7 +141,7 @@ pub(crate) fn parse(line: &str) -> Result<BackslashCommand, String> {
         "\\drop" => Ok(BackslashCommand::Drop(argument.number()?)),
         "\\keep" => Ok(BackslashCommand::Keep(argument.optional().map(QueryReference::read))),
         "\\watch" if argument.text.is_empty() => Ok(BackslashCommand::Watch(None)),
-        "\\watch" => Ok(BackslashCommand::Watch(Some(argument.number()?))),
+        "\\watch" => argument.watched(),
         "\\g" => Ok(BackslashCommand::Again(argument.optional().map(PathBuf::from))),
         "\\e" => Ok(BackslashCommand::Edit(argument.optional().map(PathBuf::from))),
         "\\i" => Ok(BackslashCommand::Include(argument.needed("a file")?.into())),
@@ -192,6 +201,18 @@ impl<'a> CommandArgument<'a> {
         }
     }
 
+    /// Reads the number of a query, or how often a statement of SQL is asked.
+    fn watched(&self) -> Result<BackslashCommand, String> {
+        let is_number = self.text.chars().all(|c| c.is_ascii_digit());
+        match parse_duration(self.text) {
+            Ok(interval) if !is_number && interval >= LEAST_INTERVAL => {
+                Ok(BackslashCommand::Repeat(interval))
+            }
+            Ok(_) if !is_number => Err(format!("a statement is asked every {LEAST_INTERVAL:?} at most")),
+            _ => Ok(BackslashCommand::Watch(Some(self.number()?))),
+        }
+    }
+
     /// Reads globs over the names of spans, `off`, or nothing.
     fn carriers(&self) -> Result<BackslashCommand, String> {
         match self.text {
@@ -242,6 +263,8 @@ mod tests {
         check("\\keep 7", BackslashCommand::Keep(Some(QueryReference::Number(7))));
         check("\\keep q2;", BackslashCommand::Keep(Some(QueryReference::Name("q2".into()))));
         check("\\watch", BackslashCommand::Watch(None));
+        check("\\watch 7", BackslashCommand::Watch(Some(7)));
+        check("\\watch 500ms", BackslashCommand::Repeat(Duration::from_millis(500)));
         check("\\g out.csv", BackslashCommand::Again(Some("out.csv".into())));
         check("\\set limit 5", BackslashCommand::Set("limit".into(), Value::I64(5)));
         check("\\set $app = 'get it'", BackslashCommand::Set("app".into(), Value::str("get it")));

@@ -4,20 +4,24 @@
 //! FROM e IN Da|                          after IN: tracepoints and temporal sources
 //! FROM e IN DataNode.read SELECT e.d|    after an alias: the fields of its tracepoint
 //! FROM e IN T sel|                       elsewhere: aliases, keywords, functions
+//! SELECT * FROM q|                       in a statement of SQL: tables, or columns of those that it names
 //! \dr|                                    a backslash: commands
 //! ```
 //!
 //! The text is not parsed, as it is unfinished: the words around the cursor decide.
 
 use super::commands::COMMANDS;
+use super::known_names::KnownNames;
+use super::sql_completion;
 use crate::client::ListedTracepoint;
+use crate::statement_kind::is_sql;
 use pivot_advice::default_fields;
 use pivot_query::{FunctionKind, KEYWORDS, TokenClass, classify, functions};
 use reedline::{Completer, CompletionResult, Span, Suggestion};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// The catalogue as it was when the prompt was shown. The session writes it, the line editor reads it.
-pub(super) type CompletionCatalogue = Arc<RwLock<Vec<ListedTracepoint>>>;
+pub(super) type CompletionCatalogue = Arc<RwLock<KnownNames>>;
 
 /// Completes from the catalogue.
 pub(super) struct QueryCompleter {
@@ -67,7 +71,8 @@ struct Completions {
     candidates: Vec<CompletionCandidate>,
 }
 
-fn completions(line: &str, pos: usize, catalogue: &[ListedTracepoint]) -> Completions {
+fn completions(line: &str, pos: usize, known: &KnownNames) -> Completions {
+    let catalogue = known.tracepoints.as_slice();
     let before = line.get(..pos).unwrap_or(line);
     let word_start = match before.char_indices().rfind(|(_, c)| !is_name_char(*c)) {
         Some((at, c)) => at + c.len_utf8(),
@@ -76,6 +81,9 @@ fn completions(line: &str, pos: usize, catalogue: &[ListedTracepoint]) -> Comple
     let word = &before[word_start..];
 
     // Names of tracepoints have dots too, so whether a source is expected is asked before the dot.
+    if word_start > 0 && is_sql(line) && !is_undecided(line) {
+        return sql_completions(before, word_start, line, known);
+    }
     let mut candidates = if before.starts_with('\\') {
         command_candidates(before, catalogue)
     } else if expects_source(&before[..word_start]) {
@@ -89,6 +97,28 @@ fn completions(line: &str, pos: usize, catalogue: &[ListedTracepoint]) -> Comple
     candidates.retain(|candidate| {
         candidate.text.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word))
     });
+    Completions { word_start, candidates }
+}
+
+/// Whether a text that begins with SELECT may still become a query, whose FROM has an alias.
+fn is_undecided(line: &str) -> bool {
+    let mut words = line.split_whitespace().map(str::to_lowercase);
+    words.next().is_some_and(|first| first == "select") && !words.any(|word| word == "from")
+}
+
+/// Returns the candidates in a text that is to be a statement of SQL, as far as it goes.
+fn sql_completions(before: &str, word_start: usize, line: &str, known: &KnownNames) -> Completions {
+    // A name in quotes is replaced with them.
+    let word_start = if before[..word_start].ends_with('"') { word_start - 1 } else { word_start };
+    let word = before[word_start..].trim_start_matches('"');
+
+    let mut candidates = Vec::new();
+    for found in sql_completion::candidates(&before[..word_start], line, &known.tables) {
+        let is_meant = found.text.trim_start_matches('"').get(..word.len());
+        if is_meant.is_some_and(|head| head.eq_ignore_ascii_case(word)) {
+            candidates.push(CompletionCandidate::prefix(found.text, found.description));
+        }
+    }
     Completions { word_start, candidates }
 }
 
@@ -206,6 +236,7 @@ fn word_candidates(line: &str) -> Vec<CompletionCandidate> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::known_names::KnownTable;
     use super::*;
     use crate::client::ListedField;
     use pivot_advice::Type;
@@ -217,6 +248,15 @@ mod tests {
             |name: &str, fields| ListedTracepoint { name: name.into(), fields, agents: 1, places: vec![] };
         let known =
             [tracepoint("DataNode.read", vec![field("delta"), field("block")]), tracepoint("Client", vec![])];
+        let tables = [
+            ("hosts", vec!["window_start", "host", "\"e.port\""]),
+            ("pivot.queries", vec!["number", "name"]),
+        ];
+        let tables = tables.map(|(name, columns)| KnownTable {
+            name: name.into(),
+            columns: columns.into_iter().map(str::to_owned).collect(),
+        });
+        let known = KnownNames { tracepoints: known.into(), tables: tables.into() };
         let pos = line.find('|').unwrap_or(line.len());
         let found = completions(&line.replace('|', ""), pos, &known);
         let texts: Vec<&str> = found.candidates.iter().map(|candidate| candidate.text.as_str()).collect();
@@ -247,6 +287,19 @@ mod tests {
         check("FROM e IN T sel|", &["SELECT"]);
         check("FROM e IN T SELECT SU|", &["SUM(", "substr("]);
         check("FROM e IN T lef|", &["LEFT JOIN"]);
+    }
+
+    #[test]
+    fn statements_of_sql_have_tables_and_their_columns() {
+        check("SELECT * FROM h|", &["hosts"]);
+        check("SELECT * FROM pivot.q|", &["pivot.queries"]);
+        check("DESCRIBE |", &["hosts", "pivot.queries"]);
+        check("SELECT win| FROM hosts", &["window_start"]);
+        check("SELECT e.| FROM hosts", &["\"e.port\""]);
+        check("SELECT \"e.| FROM hosts", &["\"e.port\""]);
+        check("SELECT quan| FROM hosts", &["quantile("]);
+        check("SELECT name FROM pivot.queries ord|", &["ORDER BY"]);
+        check("SELECT num| FROM hosts", &[]);
     }
 
     #[test]

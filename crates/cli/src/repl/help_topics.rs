@@ -265,6 +265,12 @@ pub(super) const TOPICS: &[HelpTopic] = &[
         "The clause KEEP says how long the windows of the query are kept in history after they have closed; otherwise as long as the frontend keeps those of all queries (pivot server --keep, a day if not given), and single rows, of a query without aggregates, not at all. The command \\keep and --detach are about the query itself: a query belongs to the client that installs it and is uninstalled when that has been gone for a minute (pivot server --client-grace), however it ended. One that is kept, or installed with --detach, stays until \\drop. \\dq shows the owner of each query, and until when it stays.",
         "FROM c IN Client.requestComplete GROUP BY c.host SELECT c.host, COUNT KEEP 7d",
     ),
+    topic(
+        &["SQL"],
+        "SELECT column, ... FROM table ...; SHOW TABLES; DESCRIBE table; EXPLAIN SELECT ...",
+        "A SELECT, WITH, VALUES, SHOW, DESCRIBE or EXPLAIN of one is SQL if none of its FROMs says `alias IN`. Each query is a table with a row for each window and group: by its name, or as q7; `name@3` is an earlier query of that name. Behind the columns window_start, window_end, revision and partial come those of its SELECT, in quotes if they have points or capitals: \"e.host\". The table q7$revisions has what late rows changed; q7$states the states of aggregates, of which quantile(state, 0.99), count_distinct(state), topk(state, 10) and hist(state) make values, of each row or of each group of GROUP BY, and merge(state) makes one state. FROM range('q7', from, to) gives what one query over that time would have shown. pivot.queries, pivot.windows, pivot.agents and pivot.tracepoints are what the frontend knows. \\watch asks the last statement again every two seconds.",
+        "SELECT name, window_start, emitted FROM pivot.windows WHERE window_start > now() - INTERVAL '10 minutes' ORDER BY window_start",
+    ),
     functions_topic(
         &["BUCKET", "TRUNCATE"],
         "The lower end of the step of that width that x is in.",
@@ -281,11 +287,16 @@ pub(super) fn find(word: &str) -> Option<&'static HelpTopic> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::statement_kind::is_sql;
 
     #[test]
     fn every_example_is_a_query() {
         let catalog = pivot_query::Catalog::default();
         for topic in TOPICS {
+            // What the frontend says to it, a test of both tells.
+            if is_sql(topic.example) {
+                continue;
+            }
             if let Err(wrong) = pivot_query::compile(topic.example, &catalog) {
                 panic!("{}: {wrong}", topic.example);
             }

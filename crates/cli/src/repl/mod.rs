@@ -15,9 +15,11 @@ mod help_topics;
 mod highlight;
 mod history;
 mod history_path;
+mod known_names;
 mod line_editor;
 mod lists;
 mod session;
+mod sql_completion;
 pub(crate) mod stateless_commands;
 mod text_editor;
 

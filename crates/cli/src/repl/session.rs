@@ -7,19 +7,19 @@ use super::commands::{BackslashCommand, parse};
 use super::completion::CompletionCatalogue;
 use super::line_editor::{ReplPrompt, line_editor};
 use super::text_editor::{edit_file, edit_text};
-use super::{lists, stateless_commands};
+use super::{known_names, lists, stateless_commands};
 use crate::arguments::{ANALYZE_DURATION, OutputFormat};
 use crate::client::FrontendConnection;
 use crate::client_session::QueryStay;
 use crate::error::CliError;
 use crate::format::{WindowFile, format_of};
-use crate::humanize::duration;
+use crate::humanize::{clock, duration};
 use crate::input::{InputItem, InputQuery, InputSource};
 use crate::live::{QueryView, RowLayout, WatchEnd, read_key, restore_terminal, watch};
 use crate::params::QueryParams;
 use crate::query_owner::abandoned;
 use crate::sql::{PrintedForm, ask};
-use crate::statement_kind::{StatementKind, kind};
+use crate::statement_kind::is_sql;
 use crate::table::{StyleMode, TextRole};
 use crate::terminal;
 use reedline::Signal;
@@ -27,12 +27,15 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::PoisonError;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal as TokioSignal, SignalKind, signal};
 
 /// The least lines for rows of the table that is left above the prompt, also on a low terminal.
 const LEAST_BODY_LINES: usize = 4;
+
+/// How often `\watch` asks a statement again.
+const REPEAT_INTERVAL: Duration = Duration::from_secs(2);
 
 /// The exit code of a process that SIGTERM ended.
 const EXIT_TERMINATED: i32 = 128 + 15;
@@ -57,6 +60,12 @@ pub(crate) struct ReplSession {
 struct LastStatement {
     input: InputSource,
     statement: InputQuery,
+}
+
+impl LastStatement {
+    fn is_sql(&self) -> bool {
+        is_sql(&self.statement.text)
+    }
 }
 
 /// Whether the time of each statement is shown.
@@ -120,8 +129,15 @@ impl ReplSession {
 
     /// Renews what completion offers. If the frontend does not answer, the old catalogue stays.
     fn refresh_catalogue(&self) {
-        if let Ok(found) = self.runtime.block_on(self.connection.tracepoints()) {
-            *self.catalogue.write().unwrap_or_else(PoisonError::into_inner) = found;
+        let (tracepoints, tables) = self.runtime.block_on(async {
+            tokio::join!(self.connection.tracepoints(), known_names::tables(&self.connection))
+        });
+        let mut known = self.catalogue.write().unwrap_or_else(PoisonError::into_inner);
+        if let Ok(tracepoints) = tracepoints {
+            known.tracepoints = tracepoints;
+        }
+        if let Ok(tables) = tables {
+            known.tables = tables;
         }
     }
 
@@ -181,6 +197,10 @@ impl ReplSession {
                 return self.do_steps(&InputSource::file(&path)?);
             }
 
+            BackslashCommand::Watch(None) if self.last.as_ref().is_some_and(LastStatement::is_sql) => {
+                self.repeat_last(REPEAT_INTERVAL)?
+            }
+            BackslashCommand::Repeat(interval) => self.repeat_last(interval)?,
             BackslashCommand::Watch(number) => self.watch_installed(number)?,
             BackslashCommand::Again(path) => self.run_last_again(path.as_deref())?,
             BackslashCommand::Set(name, value) => drop(self.params.insert(name, value)),
@@ -248,7 +268,7 @@ impl ReplSession {
             return Err(CliError::Command("there is no statement yet that could be run again".to_owned()));
         };
 
-        if kind(&statement.text) == StatementKind::Sql {
+        if is_sql(&statement.text) {
             return self.ask(&input, &statement, path);
         }
         let mut file = path.map(WindowFile::create).transpose()?;
@@ -283,6 +303,33 @@ impl ReplSession {
             // Its diagnostics say what is wrong.
             Err(CliError::DoesNotCompile(_)) => Ok(()),
             done => done,
+        }
+    }
+
+    /// Asks the last statement of SQL again and again, until Ctrl-C.
+    fn repeat_last(&self, interval: Duration) -> Result<(), CliError> {
+        let Some(LastStatement { input, statement }) = self.last.as_ref().filter(|last| last.is_sql()) else {
+            let none =
+                "the last statement was no SQL, which \\watch could ask again; \\watch n shows query n"
+                    .to_owned();
+            return Err(CliError::Command(none));
+        };
+
+        loop {
+            let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let now = clock(i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX));
+            self.print_line(TextRole::Quiet, &format!("{now}, every {interval:?}; Ctrl-C ends it"))?;
+            self.ask(input, statement, None)?;
+
+            let is_over = self.runtime.block_on(async {
+                tokio::select! {
+                    () = tokio::time::sleep(interval) => false,
+                    _ = tokio::signal::ctrl_c() => true,
+                }
+            });
+            if is_over {
+                return Ok(());
+            }
         }
     }
 

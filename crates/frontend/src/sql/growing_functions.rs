@@ -185,6 +185,7 @@ impl Growth {
             Growth::Sum => MadeSize::list(1.0, row.all_sizes()),
             Growth::Join => MadeSize::text(row.size(0) * (row.size(1) + 1.0)),
             Growth::Compare => MadeSize::text(row.size(0) * row.size(1)),
+
             Growth::RepeatItem => MadeSize::list(row.count(1)?, row.size(0).max(ITEM_BYTES)),
             Growth::Resize => MadeSize::list(row.count(1)?, row.size(2).max(ITEM_BYTES)),
             Growth::Series => MadeSize::list(series_length(columns, row.row)?, ITEM_BYTES),
@@ -237,6 +238,7 @@ fn series_length(columns: &[ArrayRef], row: usize) -> Result<f64> {
                 + step.nanoseconds as f64;
             Ok((place(to, row)? - place(from, row)?).abs() / ns.abs().max(1.0) + 1.0)
         }
+
         ([from, to], _) => {
             Ok((place(to, row)? - place(from, row)?).abs() / place(step, row)?.abs().max(1.0) + 1.0)
         }
@@ -255,6 +257,7 @@ fn number(array: &ArrayRef, row: usize) -> Result<f64> {
             let doubles = cast(array, &DataType::Float64)?;
             Ok(if doubles.is_null(row) { 0.0 } else { doubles.as_primitive::<Float64Type>().value(row) })
         }
+
         // What is no number, or beyond all of them, is for the function itself to refuse.
         _ => {
             let integers = cast(&array.slice(row, 1), &DataType::Int64)?;

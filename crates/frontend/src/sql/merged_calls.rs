@@ -115,6 +115,7 @@ fn name(call: &Function) -> String {
 fn merged(state: Expr) -> Expr {
     use datafusion::sql::sqlparser::ast::FunctionArgumentList;
     let argument = FunctionArg::Unnamed(FunctionArgExpr::Expr(state));
+
     Expr::Function(Function {
         name: ObjectName::from(vec![Ident::new(MERGE)]),
         uses_odbc_syntax: false,

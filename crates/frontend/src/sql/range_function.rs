@@ -25,6 +25,7 @@ use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use futures::stream::{StreamExt, once};
 use pivot_advice::Value;
 use pivot_merge::MergedGroups;
+use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 use tonic::async_trait;
@@ -65,7 +66,12 @@ impl TableFunctionImpl for RangeFunction {
         let observed = tokio::task::block_in_place(|| Handle::current().block_on(source.observed(&query)));
         let observed = observed.map_err(DataFusionError::External)?;
         let (columns, fields): (Vec<_>, Vec<Field>) = selected_columns(&query, &observed).into_iter().unzip();
-        Ok(Arc::new(RangeTable { source, query, starts, columns, schema: Arc::new(Schema::new(fields)) }))
+
+        // DataFusion takes two scans of one name for the same, whatever they were called with, unless their schemas differ.
+        let called = format!("{} {} {}", query.number, starts.start_ns, starts.end_ns);
+        let metadata = HashMap::from([("pivot.range".to_owned(), called)]);
+        let schema = Arc::new(Schema::new_with_metadata(fields, metadata));
+        Ok(Arc::new(RangeTable { source, query, starts, columns, schema }))
     }
 }
 
@@ -111,6 +117,7 @@ impl TableProvider for RangeTable {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let whole: Arc<dyn PartitionStream> = Arc::new(self.clone());
+
         Ok(Arc::new(StreamingTableExec::try_new(
             self.schema.clone(),
             vec![whole],
@@ -170,6 +177,7 @@ impl RangeTable {
             }
             arrays.push(array(field, &values)?);
         }
+
         Ok(RecordBatch::try_new(self.schema.clone(), arrays)?)
     }
 }

@@ -104,6 +104,7 @@ pub(super) fn listed_columns() -> Vec<(RowColumn, Field)> {
         (RowColumn::Emitted, Field::new("emitted", DataType::UInt64, false)),
         (RowColumn::OtherRows, Field::new("other", DataType::UInt64, false)),
     ]);
+
     for (i, (kind, _)) in LossCounts::default().by_kind().enumerate() {
         columns.push((RowColumn::Lost(i), Field::new(kind.name, DataType::UInt64, false)));
     }

@@ -60,6 +60,7 @@ fn table_functions(catalogue: &SqlCatalogue) -> HashMap<String, Arc<TableFunctio
     let mut functions = HashMap::new();
     for function in SessionStateDefaults::default_table_functions() {
         let name = function.name().to_owned();
+
         let function = match name.as_str() {
             "range" => {
                 let range = RangeFunction::new(catalogue.queries().clone(), function);

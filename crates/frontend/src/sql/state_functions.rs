@@ -127,6 +127,7 @@ impl ScalarUDFImpl for StateScalar {
             types.first(),
             Some(DataType::Binary | DataType::BinaryView | DataType::LargeBinary | DataType::Null)
         );
+
         if types.len() != wanted || !is_state {
             return plan_err!(
                 "it is {}, where the state is a column of a table such as q7$states",

@@ -181,6 +181,8 @@ async fn a_range_of_windows_is_what_one_query_over_it_would_have_shown() {
         ["a"]
     );
     assert_eq!(asked.rows("SELECT count(*) FROM range('r', now(), null)").await, ["0"]);
+    let two = "SELECT (SELECT sum(n) FROM range('r', null, to_timestamp(12))), (SELECT sum(n) FROM range('r', to_timestamp(12), null))";
+    assert_eq!(asked.rows(two).await, ["23 | 132"]);
     assert_eq!(asked.rows("SELECT * FROM range(0, 3)").await, ["0", "1", "2"]);
     for (text, why) in [
         ("SELECT * FROM range('nothing', null, null)", "no query `nothing`"),
