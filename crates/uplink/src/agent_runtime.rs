@@ -96,9 +96,9 @@ pub trait AgentRuntime {
 /// Whether an agent does something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Switch {
-    /// It does.
+    /// The agent does it.
     On,
-    /// It does not.
+    /// The agent leaves it.
     Off,
 }
 

@@ -16,8 +16,9 @@ use crate::shared_state::SharedState;
 use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
 use datafusion::common::Result;
 use datafusion::error::DataFusionError;
+use datafusion::logical_expr::TableType;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tonic::async_trait;
 
 /// The table of the windows of all queries.
@@ -101,6 +102,10 @@ impl SchemaProvider for SystemSchema {
         Ok(Some(Arc::new(table.snapshot(&self.shared)?)))
     }
 
+    async fn table_type(&self, name: &str) -> Result<Option<TableType>> {
+        Ok(self.table_exist(name).then_some(TableType::Base))
+    }
+
     fn table_exist(&self, name: &str) -> bool {
         name == WINDOWS || SystemTable::find(name).is_some()
     }
@@ -136,6 +141,8 @@ pub(super) struct QuerySchema {
     listed: Vec<(String, HistoryQuery)>,
     /// These and all others under which a query is found.
     found: HashMap<String, HistoryQuery>,
+    /// The tables that were made: a statement looks for each several times.
+    made: Mutex<HashMap<String, Arc<dyn TableProvider>>>,
 }
 
 impl QuerySchema {
@@ -163,7 +170,11 @@ impl QuerySchema {
         for (name, query) in listed.iter().filter(|(_, query)| !query.name.is_empty()) {
             found.insert(name.clone(), query.clone());
         }
-        QuerySchema { source, listed, found }
+        QuerySchema { source, listed, found, made: Mutex::default() }
+    }
+
+    fn made(&self) -> MutexGuard<'_, HashMap<String, Arc<dyn TableProvider>>> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the query of a name and how it is looked at.
@@ -195,13 +206,22 @@ impl SchemaProvider for QuerySchema {
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         let Some((query, view)) = self.find(name) else { return Ok(None) };
+        if let Some(table) = self.made().get(name) {
+            return Ok(Some(table.clone()));
+        }
         let observed = self.source.observed(query).await.map_err(DataFusionError::External)?;
         let (source, query) = (self.source.clone(), query.clone());
-        Ok(Some(Arc::new(match view {
+        let table: Arc<dyn TableProvider> = Arc::new(match view {
             TableView::Windows => WindowTable::of_query(source, query, &observed, WindowRevisions::Newest),
             TableView::Revisions => WindowTable::of_query(source, query, &observed, WindowRevisions::All),
             TableView::States => WindowTable::of_states(source, query, &observed),
-        })))
+        });
+        self.made().insert(name.to_owned(), table.clone());
+        Ok(Some(table))
+    }
+
+    async fn table_type(&self, name: &str) -> Result<Option<TableType>> {
+        Ok(self.find(name).map(|_| TableType::Base))
     }
 
     fn table_exist(&self, name: &str) -> bool {

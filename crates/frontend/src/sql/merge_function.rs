@@ -39,7 +39,7 @@ impl AggregateUDFImpl for MergeStates {
         Ok(DataType::Binary)
     }
 
-    /// What is known of the values of the states is known of their sum.
+    /// The sum of states is known to be of the values that the states are known to be of.
     fn return_field(&self, arguments: &[FieldRef]) -> Result<FieldRef> {
         let metadata = arguments.first().map(|field| field.metadata().clone()).unwrap_or_default();
         Ok(Arc::new(Field::new(MERGE, DataType::Binary, true).with_metadata(metadata)))

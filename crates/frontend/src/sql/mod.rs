@@ -9,6 +9,7 @@
 mod archived_windows;
 mod bounded_plan;
 mod catalogue;
+mod column_names;
 mod column_type;
 mod engine;
 mod from_arrow;

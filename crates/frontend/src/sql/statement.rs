@@ -3,6 +3,7 @@
 //! This is the one guard of all doors. What it lets through is planned, and the plan is checked once more, since a
 //! change may hide inside of a question.
 
+use super::column_names::quote_columns;
 use super::merged_calls::merge_states;
 use super::mistakes::{mistake, place, unknown_table};
 use super::statement_size::tables_read;
@@ -173,6 +174,7 @@ pub(super) async fn plan(
     if let Some(unknown) = unknown_tables(state, text, &statement, tables).await {
         return Err(StatementError::Invalid(unknown));
     }
+    quote_columns(state, &mut statement).await;
     merge_states(&mut statement, &|name| state.aggregate_functions().contains_key(name));
     let plan = state.statement_to_plan(statement).await.map_err(|error| StatementError::of(text, error))?;
 

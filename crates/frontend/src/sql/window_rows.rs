@@ -51,7 +51,7 @@ pub(super) struct WindowRows {
     repeated: u64,
 }
 
-/// What rows are made of.
+/// The groups, or the window, that rows are made of.
 #[derive(Debug)]
 enum WindowItems {
     Finished(Vec<FinishedGroup>),

@@ -181,7 +181,7 @@ async fn a_range_of_windows_is_what_one_query_over_it_would_have_shown() {
         ["a"]
     );
     assert_eq!(asked.rows("SELECT count(*) FROM range('r', now(), null)").await, ["0"]);
-    let two = "SELECT (SELECT sum(n) FROM range('r', null, to_timestamp(12))), (SELECT sum(n) FROM range('r', to_timestamp(12), null))";
+    let two = "SELECT (SELECT sum(n) FROM range('r', null, to_timestamp(12))) AS a, (SELECT sum(n) FROM range('r', to_timestamp(12), null)) AS b";
     assert_eq!(asked.rows(two).await, ["23 | 132"]);
     assert_eq!(asked.rows("SELECT * FROM range(0, 3)").await, ["0", "1", "2"]);
     for (text, why) in [
@@ -254,4 +254,26 @@ async fn what_is_no_state_is_an_error_and_nothing_else() {
         assert!(found[0].contains(why), "{text}: {found:?}");
     }
     assert_eq!(asked.rows("SELECT quantile(null, 0.5), count_distinct(null)").await, ["null | null"]);
+}
+
+#[tokio::test]
+async fn columns_are_found_as_the_query_writes_them() {
+    let asked = Asked::with_windows();
+    let number =
+        asked.install("plain", "FROM e IN T GROUP BY e.k SELECT e.k, COUNT, SUM(e.x), MAX(e.x) AS Most");
+    asked.report(number, 10, &[event("a", 1), event("a", 2), event("b", 5)]);
+    let expected = ["a | 2 | 3 | 2", "b | 1 | 5 | 5"];
+    for text in [
+        "SELECT \"e.k\", \"COUNT\", \"SUM(e.x)\", \"Most\" FROM plain ORDER BY \"e.k\"",
+        "SELECT e.k, COUNT, SUM(e.x), Most FROM plain ORDER BY e.k",
+        "SELECT t.e.k, t.COUNT, sum(e.x), t.Most FROM plain AS t ORDER BY t.e.k",
+        "SELECT e.k, sum(COUNT), max(SUM(e.x)), max(Most) FROM plain GROUP BY e.k HAVING sum(COUNT) > 0 ORDER BY e.k",
+        "SELECT e.k, COUNT, SUM(e.x), Most FROM range('plain', null, null) ORDER BY e.k",
+        "SELECT d.k, n, s, m FROM (SELECT e.k AS k, COUNT AS n, SUM(e.x) AS s, Most AS m FROM plain) AS d ORDER BY d.k",
+    ] {
+        assert_eq!(asked.rows(text).await, expected, "{text}");
+    }
+    assert_eq!(asked.rows("SELECT e.k FROM plain$states WHERE e.k = 'b'").await, ["b"]);
+    let wrong = asked.ask("SELECT e.kk FROM plain").await.unwrap().diagnostics.remove(0);
+    assert!(wrong.hint.contains("\"e.k\"") || wrong.detail.contains("\"e.k\""), "{wrong:?}");
 }
