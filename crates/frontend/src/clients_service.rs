@@ -34,9 +34,9 @@ const LEFT_BEHIND_NS: i64 = 5_000_000_000;
 const BACKUP_PART: usize = 256 << 10;
 
 /// The service that clients talk to.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ClientsService {
-    shared: Arc<SharedState>,
+    pub(crate) shared: Arc<SharedState>,
     sql: Arc<SqlEngine>,
 }
 

@@ -5,11 +5,14 @@
 //! | `/healthz` | the process lives |
 //! | `/readyz` | it stores and shows results; 503 with the reason if it does not |
 //! | `/metrics` | figures about itself, as Prometheus reads them |
+//! | `/api/v1/…` | what the prompt can do, as JSON; `/api/v1/openapi.json` lists it |
 //! | `/metrics/queries` | results of queries that say `INTO prometheus` |
 //!
 //! A page in somebody's browser must not reach a frontend on the same machine: on loopback, `Host` has to name it. Hence
 //! gRPC is served over HTTP/2 alone, which browsers do not speak without TLS.
 
+use crate::clients_service::ClientsService;
+use crate::doors::{API, api_routes, refuse_api_request};
 use crate::frontend_metrics::frontend_metrics;
 use crate::prometheus_sink::query_metrics;
 use crate::shared_state::SharedState;
@@ -52,13 +55,14 @@ impl AllowedHosts {
 }
 
 /// Returns the routes of a frontend with those of its gRPC services.
-pub(crate) fn routes(shared: Arc<SharedState>, grpc: Router, hosts: AllowedHosts) -> Router {
+pub(crate) fn routes(service: ClientsService, grpc: Router, hosts: AllowedHosts) -> Router {
     Router::new()
         .route("/healthz", get(health))
         .route("/readyz", get(readiness))
         .route("/metrics", get(metrics))
         .route("/metrics/queries", get(results))
-        .with_state(shared)
+        .with_state(service.shared.clone())
+        .merge(api_routes(service))
         .merge(grpc)
         .layer(from_fn_with_state(hosts, guard))
 }
@@ -81,8 +85,15 @@ async fn guard(State(hosts): State<AllowedHosts>, request: Request, next: Next) 
                      loopback address";
         return plain(StatusCode::FORBIDDEN, wrong);
     }
+    if request.uri().path().starts_with(API) {
+        return match refuse_api_request(&request) {
+            None => next.run(request).await,
+            Some(refused) => refused,
+        };
+    }
     if !PATHS.contains(&request.uri().path()) {
-        return plain(StatusCode::NOT_FOUND, &format!("there are {}, and gRPC", PATHS.join(", ")));
+        let there_are = format!("there are {}, {API}openapi.json, and gRPC", PATHS.join(", "));
+        return plain(StatusCode::NOT_FOUND, &there_are);
     }
     next.run(request).await
 }

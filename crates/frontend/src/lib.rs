@@ -47,6 +47,7 @@
 //!   `unify_column`
 //! * questions about windows that have closed: `sql`
 //! * for whoever runs it: `http_routes`, `frontend_metrics` with `commit_figures`, `report_figures` and `process_figures`, `prometheus_text`
+//! * other doors than gRPC: `doors`
 //! * sinks: `prometheus_sink`, `metric_histogram`
 //! * clients: `clients_service`, `client_wire` (wire form), `client_leases`, `lease_clock`, `frame_stream`, `frame_room`, `history_calls`
 
@@ -70,6 +71,7 @@ mod convergence;
 mod cost_ledger;
 mod covered_time;
 mod departed_agents;
+mod doors;
 mod error;
 mod estimate;
 mod evaluated_rows;

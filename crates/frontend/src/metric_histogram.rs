@@ -9,7 +9,7 @@ use pivot_advice::sketch::{LabelledBucket, labelled_bucket};
 /// The bounds at which values are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BucketBounds {
-    /// Those of LHIST, which the query says.
+    /// Bounds of LHIST, which the query says.
     OfQuery,
     /// Powers of two, since those of HIST follow the values.
     PowersOfTwo,

@@ -146,13 +146,14 @@ fn served_routes(shared: &Arc<SharedState>, sql: Arc<SqlEngine>, hosts: AllowedH
     let agents = AgentsServer::new(AgentsService::new(shared.clone()))
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
-    let clients = FrontendServer::new(ClientsService::new(shared.clone(), sql))
+    let service = ClientsService::new(shared.clone(), sql);
+    let clients = FrontendServer::new(service.clone())
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
 
     let grpc = Routes::new(InterceptedService::new(agents, refuse_surplus))
         .add_service(InterceptedService::new(clients, engage));
-    routes(shared.clone(), grpc.into_axum_router(), hosts).into()
+    routes(service, grpc.into_axum_router(), hosts).into()
 }
 
 /// Serves agents and clients until it is told to stop.

@@ -175,7 +175,7 @@ pub(crate) struct MergedRows {
 pub(crate) struct ClosedWindow {
     pub(crate) time_range: TimeRange,
     pub(crate) groups: Arc<WindowGroups>,
-    /// Those that came since its frame before; `None` if nothing has.
+    /// Groups that came since its frame before; `None` if nothing has.
     pub(crate) added: Option<Arc<WindowGroups>>,
     /// 0 for its first frame, then one more for each.
     pub(crate) revision: u32,

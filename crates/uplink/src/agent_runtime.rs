@@ -102,12 +102,12 @@ pub enum Switch {
     Off,
 }
 
-/// What a process has lost since it began, whatever the query.
+/// The losses of a process since it began, whatever the query.
 #[derive(Debug, Default)]
 pub struct AgentLosses {
     /// Events that no advice looked at.
     pub skipped: u64,
-    /// What baggage has lost.
+    /// The losses of baggage.
     pub baggage: Losses,
     /// Calls whose end nobody saw.
     pub unanswered: u64,

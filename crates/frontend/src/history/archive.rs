@@ -70,6 +70,7 @@ impl Archive {
             Some(location) => location.clone(),
             None => data.join(FOLDER).to_string_lossy().into_owned(),
         };
+
         let files = FileStore::open(&location, frontend)?;
         let progress = ArchiveProgress { taken: Instant::now(), looked_for_unknown: None, problem: None };
         Ok(Archive { store, files, options, progress: Mutex::new(progress) })

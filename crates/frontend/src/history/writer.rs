@@ -122,6 +122,7 @@ impl FileInProgress {
             state_types: types.states.iter().map(|types| types.0).collect(),
             ..HistoryFileRecord::default()
         };
+
         Ok(FileInProgress {
             query: query.number,
             writer: DeltaFileWriter::new(&query.output, types)?,

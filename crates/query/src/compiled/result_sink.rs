@@ -10,7 +10,7 @@ pub enum ResultSink {
 /// How results are shown to Prometheus.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PrometheusSink {
-    /// What the names of its metrics begin with; `None` is the name of the query.
+    /// The beginning of the names of its metrics; `None` is the name of the query.
     pub prefix: Option<String>,
     /// The most series; further ones are counted and left out.
     pub series: usize,
