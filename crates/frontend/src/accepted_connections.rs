@@ -90,6 +90,7 @@ impl<S, L: Stream<Item = io::Result<S>> + Unpin> Acceptor<L> {
                     continue;
                 }
             };
+
             if self.counts.served() < self.most {
                 let open = OpenConnection::new(&self.counts.served);
                 return Some(GuardedConnection::new(stream, ConnectionRoom::Served, open));

@@ -10,10 +10,11 @@
 
 use crate::agent_coverage::AgentCoverage;
 use crate::agent_identity::AgentIdentity;
-use crate::agent_session::{AgentPresence, AgentSession, NewConnection, Outbox, QueryTerm, WindowPart};
+use crate::agent_session::{AgentPresence, AgentSession, NewConnection, Outbox, WindowPart};
 use crate::announced_exports::AnnouncedExports;
 use crate::departed_agents::DepartedAgents;
 use crate::known_exports::KnownExports;
+use crate::query_term::QueryTerm;
 use crate::store::{ChangedAgent, StateChanges, StoredAgent, StoredDeparture};
 use crate::time_range::TimeRange;
 use crate::wanted_advice::WantedNews;
@@ -240,6 +241,7 @@ impl AgentRegistry {
         waits_since_ns: i64,
     ) -> AgentCoverage {
         let mut coverage = AgentCoverage::default();
+
         for agent in self.agents.values() {
             let part = agent.part_in(term, window, waits_since_ns);
             coverage.reporting += u32::from(part == WindowPart::Reported);

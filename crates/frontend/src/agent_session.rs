@@ -15,6 +15,7 @@
 use crate::agent_identity::AgentIdentity;
 use crate::agent_report::{AgentLosses, AgentReport};
 use crate::known_exports::AgentExports;
+use crate::query_term::QueryTerm;
 use crate::report_placement::PlacingClock;
 use crate::store::{AgentProgress, AgentRecord};
 use crate::time_range::TimeRange;
@@ -52,18 +53,6 @@ pub(crate) enum SequenceCheck {
     Duplicate,
     /// Reports before it are missing: the report is refused.
     Gap,
-}
-
-/// The facts that decide which agents a query is about, and when.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct QueryTerm<'q> {
-    pub(crate) query: QueryId,
-    /// The generation that installed the query.
-    pub(crate) installed: u64,
-    /// The first generation without it, if it is removed.
-    pub(crate) removed: Option<u64>,
-    /// The tracepoints of the query.
-    pub(crate) tracepoints: &'q [String],
 }
 
 /// Whether an agent has reported a window of a query, or is expected to.
@@ -310,6 +299,10 @@ impl AgentSession {
         match self.presence {
             _ if is_reported && has_woven => WindowPart::Reported,
             AgentPresence::Connected if has_woven => WindowPart::Awaited,
+            // When a query ends, it may be that what an agent has woven is still to be heard.
+            AgentPresence::Connected if term.removed.and(self.owed_until(term, window.end_ns)).is_some() => {
+                WindowPart::Awaited
+            }
             AgentPresence::Lost(lost_ns) if !is_reported && self.may_have_rows(term, window) => {
                 if lost_ns >= waits_since_ns { WindowPart::Awaited } else { WindowPart::Lost }
             }
@@ -326,6 +319,14 @@ impl AgentSession {
     /// last report until it has unwoven everything, because its lease has ended. `None` if there is none.
     pub(crate) fn unreported(&self, term: QueryTerm<'_>) -> Option<TimeRange> {
         let AgentPresence::Lost(lost_ns) = self.presence else { return None };
+        let start_ns = self.owes_since(term)?;
+        let unreported = TimeRange { start_ns, end_ns: lost_ns.saturating_add(self.identity.lease_ns) };
+        (unreported.length_ns() > 0).then_some(unreported)
+    }
+
+    /// Returns since when it may have gathered rows of a query that nobody has seen, connected or lost; `None` if it has
+    /// not, since it was not told of the query, has none of its tracepoints, or has unwoven it.
+    fn owes_since(&self, term: QueryTerm<'_>) -> Option<i64> {
         let is_told = self.told >= term.installed;
         let has_flushed = term.removed.is_some_and(|generation| self.newest_woven >= generation);
         if !is_told || has_flushed || !self.exports.contains_any(term.tracepoints) {
@@ -335,9 +336,16 @@ impl AgentSession {
         let status = self.status_of(term.query);
         let is_ruled_out = status.is_some_and(|status| status.state == QueryState::RuledOut);
         let since_ns = if self.watermark_ns > 0 { self.watermark_ns } else { self.connected_ns };
-        let unreported =
-            TimeRange { start_ns: since_ns, end_ns: lost_ns.saturating_add(self.identity.lease_ns) };
-        (!is_ruled_out && unreported.length_ns() > 0).then_some(unreported)
+        (!is_ruled_out).then_some(since_ns)
+    }
+
+    /// Returns the time until an end in which it may have gathered rows of a query that nobody has seen.
+    pub(crate) fn owed_until(&self, term: QueryTerm<'_>, end_ns: i64) -> Option<TimeRange> {
+        if !self.is_connected() {
+            return self.unreported(term);
+        }
+        let owed = TimeRange { start_ns: self.owes_since(term)?, end_ns };
+        (owed.length_ns() > 0).then_some(owed)
     }
 
     /// Takes over how each query fares in it.

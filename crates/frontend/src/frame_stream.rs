@@ -218,6 +218,7 @@ mod tests {
         let query = install(&shared, "FROM t IN T SELECT COUNT");
         let mut reader = FrameStream::open(&shared, query, 0, FrameSelection::All).unwrap();
         assert!(shared.lock().uninstall(query, HOUR));
+
         [HOUR + HOUR, HOUR + HOUR + HOUR].into_iter().for_each(|now_ns| shared.lock().tick(now_ns));
         assert_eq!(reader.next().await.unwrap().unwrap_err().code(), tonic::Code::DataLoss);
         assert!(reader.next().await.is_none());

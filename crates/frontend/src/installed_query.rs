@@ -45,11 +45,11 @@ pub(crate) struct InstalledQuery {
     /// When its client was last heard of, by the clock of leases.
     pub(crate) held: Duration,
     /// When it was removed; `None` while it is to be woven.
-    removed: Option<QueryRemoval>,
+    pub(crate) removed: Option<QueryRemoval>,
     /// When its last frame was made. From then on nothing is merged any more.
     pub(crate) finished_ns: Option<i64>,
     /// Whether an agent is forgotten that may have had rows which nobody has seen.
-    misses_rows: bool,
+    pub(crate) misses_rows: bool,
     /// Whether its definition has changed since the last commit began.
     is_changed: bool,
     /// The record of its results that was stored last.
@@ -267,23 +267,8 @@ impl InstalledQuery {
         cost.recent(self.windows.covered.woven(incarnation), agent.cut_ns)
     }
 
-    fn every_ns(&self) -> i64 {
+    pub(crate) fn every_ns(&self) -> i64 {
         self.definition.program.settings.every_ns
-    }
-
-    /// Notes that an agent has vanished that answered the query and has not reported a time. The first window of it and
-    /// the last are shown as such, also if nobody has rows for them.
-    pub(crate) fn note_vanished(&mut self, incarnation: u64, unreported: TimeRange) {
-        let is_reported = unreported.start_ns >= unreported.end_ns;
-        if self.finished_ns.is_some() || is_reported || !self.windows.covered.is_open(incarnation) {
-            return;
-        }
-
-        let TimeRange { start_ns, end_ns } = unreported;
-        for at_ns in [start_ns, end_ns.saturating_sub(1)] {
-            let instant = TimeRange { start_ns: at_ns, end_ns: at_ns.saturating_add(1) };
-            self.windows.open(instant.aligned_to(self.every_ns()));
-        }
     }
 
     /// Notes replies that left a server with its tuples: some may be known to have arrived without.
@@ -317,6 +302,9 @@ impl InstalledQuery {
         // Before windows are looked at, which would seem complete without these agents.
         self.note_forgotten(registry, now.now_ns);
         let ends = self.finished_ns.is_none() && self.has_been_flushed(registry, now.grace_ns, now.now_ns);
+        if ends {
+            self.open_owed(registry, now.now_ns);
+        }
         let rules = WindowCloseRules {
             close_all: ends,
             misses_rows: self.misses_rows,
@@ -343,21 +331,8 @@ impl InstalledQuery {
         self.collect_changes(changes);
     }
 
-    /// Notes that agents are forgotten: what they may have gathered will not come any more.
-    fn note_forgotten(&mut self, registry: &AgentRegistry, now_ns: i64) {
-        let (life, term) = (self.life(now_ns), self.definition.term(self.removed));
-        let forgotten = registry.forgotten().values();
-        let unreported: Vec<TimeRange> =
-            forgotten.filter_map(|agent| agent.unreported(term)?.within(life)).collect();
-
-        for range in unreported {
-            self.misses_rows = true;
-            self.windows.miss(range);
-        }
-    }
-
     /// Returns the time from its install to its end, or until now.
-    fn life(&self, now_ns: i64) -> TimeRange {
+    pub(crate) fn life(&self, now_ns: i64) -> TimeRange {
         let end_ns = self.removed.map_or(now_ns, |removed| removed.at_ns);
         TimeRange { start_ns: self.definition.installed_ns, end_ns }
     }

@@ -39,7 +39,7 @@
 //! * agents: `agents_service`, `agent_wire` (wire form), `agent_report`, `agent_session`, `agent_registry`, `agent_coverage`, `wanted_advice`,
 //!   `wanted_set`
 //! * catalogue: `announced_exports`, `known_exports`, `program_tracepoint`, `tracepoint_index`, `departed_agents`
-//! * queries: `state`, `compilation`, `state_recompilation`, `convergence`, `query_definition`, `query_owner`, `query_end`, `installed_query`, `installed_queries`, `restored_query`, `cost_ledger`
+//! * queries: `state`, `compilation`, `state_recompilation`, `convergence`, `query_definition`, `query_owner`, `query_end`, `installed_query`, `installed_queries`, `query_term`, `unheard_agents`, `restored_query`, `cost_ledger`
 //! * merging: `window_groups`, `window`, `windows`, `unreported_windows`, `forgotten_rows`, `window_delta`, `history_news`, `covered_time`, `range_coverage`, `incomplete_time`, `time_range`, `unreturned_replies`
 //! * what survives a restart: `state_durability`, `restored_backup`, `store`
 //! * windows that have closed: `history`
@@ -105,6 +105,7 @@ mod prometheus_text;
 mod query_definition;
 mod query_end;
 mod query_owner;
+mod query_term;
 mod range_coverage;
 mod report_figures;
 mod report_placement;
@@ -125,6 +126,7 @@ mod state_tests;
 mod store;
 mod time_range;
 mod tracepoint_index;
+mod unheard_agents;
 mod unify_column;
 mod unreported_windows;
 mod unreturned_replies;

@@ -1,8 +1,8 @@
 //! The definition of an installed query: its text, its program and advice, and when it runs. Its results are elsewhere.
 
-use crate::agent_session::QueryTerm;
 use crate::query_end::QueryEnd;
 use crate::query_owner::QueryOwner;
+use crate::query_term::QueryTerm;
 use crate::store::{HistoryQueryRecord, MeasuredRecord, OutputRecord, QueryRecord, RemovalRecord};
 use crate::window::WindowCloseRules;
 use pivot_advice::{Advice, EmitMode, QueryId};

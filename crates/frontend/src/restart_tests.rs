@@ -58,6 +58,7 @@ fn open(directory: &Path, now_ns: i64) -> (FrontendState, Store) {
     let options = FrontendOptions::default();
     let opened = Store::open(&options.machine, directory).unwrap();
     assert!(opened.set_aside.is_none());
+
     match opened.state {
         None => (FrontendState::new(&options, now_ns), opened.store),
         Some(stored) => {

@@ -171,6 +171,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
             let _ = stopped.await;
         })
         .await;
+
     if let Err(error) = served {
         error!("the frontend's server ended: {error}");
     }

@@ -131,6 +131,7 @@ mod tests {
             for ms in (0..20_000).step_by(50) {
                 let steady_ns = ms * 1_000_000;
                 let wall_ns = if ms < 1_000 { DAY + steady_ns } else { step.saturating_add(DAY + steady_ns) };
+
                 let now_ns = time.advance(steady_ns, wall_ns);
                 assert!(now_ns > last || ms == 0, "it never stands still");
                 assert!((now_ns - DAY - steady_ns).abs() <= steady_ns / SLEW, "{step}");

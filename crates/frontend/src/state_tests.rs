@@ -628,6 +628,33 @@ async fn a_lost_agent_that_cannot_have_rows_is_not_missed() {
 }
 
 #[tokio::test]
+async fn a_query_that_ends_while_its_only_agent_is_not_heard_of_ends_partial() {
+    let mut fixture = fixture();
+    fixture.report(1, SECOND, 2);
+    fixture.frames(2 * SECOND).await;
+
+    // Its connection is open, and neither its last rows nor that it has unwoven the query come through.
+    assert!(fixture.state.uninstall(fixture.query, 5 * SECOND));
+    fixture.state.tick(5 * SECOND);
+    let frames = fixture.frames(20 * SECOND).await;
+    let whole = frames.last().unwrap().cumulative_completeness.unwrap();
+    assert!(frames.last().unwrap().last);
+    assert_eq!((whole.partial, whole.incomplete_windows), (true, 2));
+}
+
+#[tokio::test]
+async fn a_query_that_ends_before_its_agent_says_that_it_is_woven_ends_partial() {
+    let mut fixture = fixture();
+    let late = compiled(&fixture.state, "FROM t IN T GROUP BY t.host SELECT t.host, SUM(t.x)");
+    fixture.query = fixture.state.install("late", late, 3 * SECOND).number;
+    fixture.state.tick(3 * SECOND);
+    assert!(fixture.state.uninstall(fixture.query, 5 * SECOND));
+
+    let frames = fixture.frames(20 * SECOND).await;
+    assert!(frames.last().unwrap().cumulative_completeness.unwrap().partial);
+}
+
+#[tokio::test]
 async fn a_query_that_is_uninstalled_while_an_agent_is_lost_ends_partial() {
     let mut fixture = fixture_with_a_lost_agent();
     fixture.frames(2 * SECOND).await;

@@ -2,7 +2,7 @@
 
 use crate::agent_coverage::{AgentCoverage, AllAgentsReported};
 use crate::agent_registry::AgentRegistry;
-use crate::agent_session::QueryTerm;
+use crate::query_term::QueryTerm;
 use crate::range_coverage::RangeCoverage;
 use crate::store::{StoredWindow, WindowRecord};
 use crate::time_range::TimeRange;
