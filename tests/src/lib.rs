@@ -10,6 +10,7 @@
 //! load             soak ──── requests for as long as one likes ────────▶ soak.rs, agent_soak.rs
 //! processes        pivot_binary, ServerProcess, TestFrontend, PlayedAgent ──▶ cluster.rs, durable.rs, lease.rs, backlog.rs
 //!                  CountedAgent, ShiftedClock, TcpProxy ────────────────▶ clocks.rs, faults.rs
+//! everything       simulation/ ── all of it in one thread, by seed ────▶ simulation
 //! the repository   source ── reads Rust without compiling it ──────────▶ tidy, the binary `readability`
 //! ```
 //!
