@@ -17,7 +17,7 @@ const CALL: Duration = Duration::from_secs(5);
 /// How long a client waits between attempts.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// What a client does with one query.
+/// The course of one query.
 #[derive(Debug, Clone)]
 pub(crate) struct QueryPlan {
     pub(crate) name: String,

@@ -54,7 +54,7 @@ struct Run {
     world: World,
     machine: Arc<FrontendMachine>,
     hosts: Vec<AgentHost>,
-    /// What is put right, by the time in milliseconds.
+    /// Things that are put right, by the time in milliseconds.
     repairs: BTreeMap<u64, Vec<Repair>>,
 }
 

@@ -15,11 +15,11 @@ pub(crate) enum Fault {
     KillHost { host: usize, down_ms: u64 },
     /// One agent is told something.
     Order { host: usize, agent: usize, order: AgentOrder },
-    /// What a host and the frontend send each other is lost for a time. Connections may never recover from it.
+    /// Messages between a host and the frontend are lost for a time. Connections may never recover from it.
     Cut { host: usize, ms: u64 },
-    /// What a host and the frontend send each other arrives after a time only.
+    /// Messages between a host and the frontend arrive after a time only.
     Hold { host: usize, ms: u64 },
-    /// What a host and the frontend send each other takes long.
+    /// Messages between a host and the frontend take long.
     Slow { host: usize, latency_ms: u64 },
     /// The time of day of a host is set.
     StepHost { host: usize, step_ms: i64 },

@@ -25,7 +25,7 @@ pub(crate) struct SimulatedAgent(Rc<RefCell<AgentState>>);
 struct AgentState {
     world: World,
     process: String,
-    /// What is woven, or was until the lease ended.
+    /// Queries that are woven, or were until the lease ended.
     wanted: BTreeMap<QueryId, WovenQuery>,
     has_lapsed: bool,
     gathered: QueryReports,

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 /// The smallest part of a write that is there as a whole or not at all after the power failed.
 const SECTOR: usize = 512;
 
-/// What a disk can do.
+/// The abilities of a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DiskHealth {
     /// Everything.

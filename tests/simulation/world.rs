@@ -13,11 +13,11 @@ const MILLISECOND_NS: i64 = 1_000_000;
 /// The order to an agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AgentOrder {
-    /// It ends at once, and starts again after some milliseconds.
+    /// The process ends at once, and starts again after some milliseconds.
     Die(u64),
-    /// It says goodbye and ends, and starts again after some milliseconds.
+    /// The process says goodbye and ends, and starts again after some milliseconds.
     Leave(u64),
-    /// It stands still for some milliseconds.
+    /// The process stands still for some milliseconds.
     Stand(u64),
 }
 
