@@ -10,5 +10,7 @@ fn the_protocol_is_generated_from_its_proto_files() {
 
     let found = std::fs::read_to_string(pivot_protocol_generator::checked_in()).unwrap();
     let is_fresh = found == expected.unwrap();
+    let described = std::fs::read(pivot_protocol_generator::checked_in_descriptors()).unwrap();
+    let is_fresh = is_fresh && described == pivot_protocol_generator::descriptors().unwrap();
     assert!(is_fresh, "`cargo run -p pivot-protocol-generator` was not run after a change of proto/pivot/v1");
 }

@@ -10,6 +10,7 @@ use crate::accepted_connections::{accept, engage, refuse_surplus, room};
 use crate::agents_service::AgentsService;
 use crate::clients_service::ClientsService;
 use crate::compilation::Compiler;
+use crate::doors::{add_reflection, health_service};
 use crate::error::FrontendError;
 use crate::guarded_connection::GuardedConnection;
 use crate::history::Archive;
@@ -152,7 +153,13 @@ fn served_routes(shared: &Arc<SharedState>, sql: Arc<SqlEngine>, hosts: AllowedH
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
 
     let grpc = Routes::new(InterceptedService::new(agents, refuse_surplus))
-        .add_service(InterceptedService::new(clients, engage));
+        .add_service(InterceptedService::new(clients, engage))
+        .add_service(InterceptedService::new(health_service(shared), engage));
+    let grpc = add_reflection(grpc.clone()).unwrap_or_else(|error| {
+        // Nobody can ask what there is; all else goes on.
+        error!("the frontend cannot say what it can do: {error}");
+        grpc
+    });
     routes(service, grpc.into_axum_router(), hosts).into()
 }
 

@@ -40,6 +40,9 @@ pub mod wire {
     include!("generated/pivot.v1.rs");
 }
 
+/// The descriptions of all messages and services, encoded, for those who ask a frontend what it can do.
+pub const FILE_DESCRIPTORS: &[u8] = include_bytes!("generated/pivot.v1.bin");
+
 /// The port where a frontend listens unless told otherwise.
 pub const DEFAULT_PORT: u16 = 7468;
 

@@ -8,5 +8,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = file.parent().ok_or("the file is in no folder")?;
     fs::create_dir_all(folder)?;
     pivot_protocol_generator::generate(folder)?;
+    fs::write(pivot_protocol_generator::checked_in_descriptors(), pivot_protocol_generator::descriptors()?)?;
     Ok(())
 }

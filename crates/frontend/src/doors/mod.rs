@@ -14,5 +14,9 @@ mod api_problem;
 mod api_requests;
 mod api_routes;
 mod api_stream;
+mod grpc_health;
+mod grpc_reflection;
 
 pub(crate) use api_routes::{API, api_routes, refuse_api_request};
+pub(crate) use grpc_health::health_service;
+pub(crate) use grpc_reflection::add_reflection;
