@@ -2,6 +2,7 @@
 //! command.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+use pivot_frontend::{FrontendOptions, SqlLimits};
 use pivot_protocol::wire;
 use pivot_tests::{CountedAgent, PATIENCE, ServerProcess, TestFrontend, pivot_binary};
 use std::process::{Command, Output};
@@ -161,7 +162,86 @@ async fn every_statement_of_the_readme_and_of_the_help_is_answered() {
     let example = help.split_once("for example:").unwrap().1.replace('\n', " ");
     assert!(printed(&url, &["sql", example.trim()]).await.contains("reads"), "{example}");
 
+    let help = printed(&url, &["sql", "--help"]).await;
+    let examples: Vec<&str> =
+        help.lines().filter_map(|line| line.trim().strip_prefix("pivot sql '")).collect();
+    assert!(examples.len() >= 3, "{help}");
+    for example in examples {
+        let statement = example.rsplit_once('\'').unwrap().0;
+        assert!(!printed(&url, &["sql", statement]).await.is_empty(), "{statement}");
+    }
+
     drop(agent);
+    frontend.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_range_of_short_windows_is_what_one_long_window_shows() {
+    let _serial = SERIAL.lock().await;
+    let mut frontend = TestFrontend::start().await;
+    let url = frontend.url();
+    let agent = pivot::builder().process("api").frontend(&url).init().unwrap();
+    let text = "FROM h IN Sql.hit GROUP BY h.host SELECT h.host AS host, COUNT AS n, SUM(h.bytes) AS s, AVG(h.bytes) AS a, \
+                MIN(h.bytes) AS least, P99(h.bytes) AS p, COUNT(DISTINCT h.bytes) AS d, STDDEV(h.bytes) AS dev, \
+                HIST(h.bytes) AS buckets HAVING n > 3 ORDER BY n DESC LIMIT 5";
+    let short = install(&mut frontend, "short", &format!("{text} EVERY 100ms")).await;
+    let long = install(&mut frontend, "long", &format!("{text} EVERY 24h")).await;
+
+    for round in 0..600 {
+        hit(&format!("web-{}", round % 7), round * round % 1_000);
+        if round % 100 == 0 {
+            tokio::time::sleep(Duration::from_millis(120)).await;
+        }
+    }
+    frontend.finish(short).await;
+    frontend.finish(long).await;
+
+    // Sums of doubles depend on their order in the last digit.
+    let columns = "host, n, s, CAST(a * 1000 AS BIGINT), least, p, d, CAST(dev * 1000 AS BIGINT), buckets";
+    let of_short =
+        rows(&url, &format!("SELECT {columns} FROM range('short', null, null) ORDER BY host")).await;
+    let of_long = rows(&url, &format!("SELECT {columns} FROM range('long', null, null) ORDER BY host")).await;
+    assert_eq!((of_short.len(), &of_short), (5, &of_long));
+    assert_eq!(rows(&url, "SELECT count(*) FROM long").await, ["7"]);
+    let windows = rows(&url, "SELECT count(DISTINCT window_start) FROM short").await;
+    assert!(windows[0].parse::<u64>().unwrap() >= 3, "{windows:?}");
+
+    drop(agent);
+    frontend.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn statements_that_keep_all_threads_of_sql_busy_hold_up_no_report() {
+    let _serial = SERIAL.lock().await;
+    let limits = SqlLimits { time: Duration::from_secs(600), ..SqlLimits::default() };
+    let options = FrontendOptions { sql: limits, ..FrontendOptions::default() };
+    let mut frontend = TestFrontend::start_with(options).await;
+    let agent = pivot::builder().process("api").frontend(frontend.url()).init().unwrap();
+
+    let text = "SELECT sum(a.value * b.value) FROM generate_series(1, 10000000) AS a, generate_series(1, 1000000) AS b";
+    let mut busy = Vec::new();
+    for _ in 0..8 {
+        let request = wire::SqlRequest { text: text.into(), ..Default::default() };
+        busy.push(frontend.client.sql(request).await.unwrap().into_inner());
+    }
+    let query = install(&mut frontend, "", "FROM h IN Sql.hit SELECT COUNT EVERY 100ms").await;
+    for _ in 0..50 {
+        hit("web-1", 1);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let last = frontend.finish(query).await;
+    let completeness = last.cumulative_completeness.unwrap();
+    assert!(completeness.emitted == 50 && !completeness.partial, "{completeness:?}");
+
+    // They run all the while, and end with their client.
+    for stream in &mut busy {
+        let first = tokio::time::timeout(Duration::from_millis(1), async {
+            let heading = stream.message().await.unwrap();
+            (heading, stream.message().await)
+        });
+        assert!(first.await.is_err(), "it goes on");
+    }
+    drop((busy, agent));
     frontend.stop().await;
 }
 
@@ -202,6 +282,28 @@ async fn past_and_live_windows_are_one_table_over_a_kill_and_without_the_query()
     assert_eq!(rows(&url, sums).await, [format!("{hits},{}", 2 * hits)]);
     let named = rows(&url, "SELECT DISTINCT query, name FROM pivot.windows").await;
     assert_eq!(named, ["1,counted"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn columns_of_no_known_type_have_that_of_their_values_in_history_too() {
+    let _serial = SERIAL.lock().await;
+    let mut server = ServerProcess::start().await;
+    let url = server.url();
+    let agent = pivot::builder().process("api").frontend(&url).init().unwrap();
+    let text = "FROM h IN Sql.hit GROUP BY h.host SELECT h.host AS host, COUNT AS n EVERY 100ms".to_owned();
+    let request = wire::InstallRequest { text, name: "hosts".into(), ..Default::default() };
+    server.client().await.install(request).await.unwrap();
+    wait_for(&url, "SELECT count(*) FROM pivot.agents WHERE converged", "1").await;
+
+    (0..10).for_each(|_| hit("web-1", 1));
+    let types = "SELECT DISTINCT arrow_typeof(host), sum(n) OVER () FROM hosts";
+    wait_for(&url, types, "Utf8,10").await;
+    hit("web-2", 1);
+    wait_for(&url, "SELECT host, n FROM hosts WHERE host = 'web-2'", "web-2,1").await;
+    server.restart().await;
+    let by_host = "SELECT host, sum(n) FROM hosts GROUP BY host ORDER BY host";
+    assert_eq!(rows(&url, by_host).await, ["web-1,10", "web-2,1"]);
+    drop(agent);
 }
 
 /// Waits until a statement has this one row.

@@ -1,6 +1,7 @@
 //! The windows that history keeps, as a source of tables: past and live ones alike, since a window is in history with the
 //! commit that shows it.
 
+use super::observed_cache::ObservedCache;
 use super::shown_windows::covered_time;
 use super::window_source::{
     HistoryQuery, HistoryWindow, ObservedValues, WindowRevisions, WindowSource, WindowSourceError,
@@ -21,21 +22,23 @@ pub(crate) struct ArchivedWindows {
     shared: Arc<SharedState>,
     /// All queries, as they were when this was made.
     queries: Vec<KeptQuery>,
+    observed: Arc<ObservedCache>,
 }
 
 impl ArchivedWindows {
     /// Makes a source of what history has, or returns `None` if the frontend keeps none.
-    pub(crate) async fn new(shared: &Arc<SharedState>) -> Result<Option<ArchivedWindows>, WindowSourceError> {
+    pub(crate) async fn new(
+        shared: &Arc<SharedState>,
+        observed: &Arc<ObservedCache>,
+    ) -> Result<Option<ArchivedWindows>, WindowSourceError> {
         if shared.archive().is_none() {
             return Ok(None);
         }
         // The store is on a disk, which may take its time.
         let reader = shared.clone();
         let queries = tokio::task::spawn_blocking(move || reader.archive().map(Archive::queries)).await?;
-        Ok(Some(ArchivedWindows {
-            shared: shared.clone(),
-            queries: queries.transpose()?.unwrap_or_default(),
-        }))
+        let queries = queries.transpose()?.unwrap_or_default();
+        Ok(Some(ArchivedWindows { shared: shared.clone(), queries, observed: observed.clone() }))
     }
 }
 
@@ -59,12 +62,15 @@ impl WindowSource for ArchivedWindows {
             return async { Ok(ObservedValues::default()) }.boxed();
         }
 
-        let all = TimeRange { start_ns: i64::MIN, end_ns: i64::MAX };
-        let mut windows = self.windows(query, all, WindowRevisions::Newest);
+        let (cache, number) = (self.observed.clone(), query.number);
+        let (start_ns, mut observed) = cache.begin(number);
+        let unknown = TimeRange { start_ns, end_ns: i64::MAX };
+        let mut windows = self.windows(query, unknown, WindowRevisions::Newest);
         async move {
-            let mut observed = ObservedValues::default();
             while let Some(window) = windows.next().await {
-                observed.note(&output, &window?);
+                let window = window?;
+                observed.note(&output, &window);
+                cache.note(number, window.time_range.start_ns, &observed);
             }
             Ok(observed)
         }

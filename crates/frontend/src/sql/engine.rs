@@ -4,6 +4,7 @@
 //! alone.
 
 use super::limits::SqlLimits;
+use super::observed_cache::ObservedCache;
 use datafusion::error::DataFusionError;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{GreedyMemoryPool, TrackConsumersPool};
@@ -33,6 +34,8 @@ pub(crate) struct SqlEngine {
     pub(super) environment: Arc<RuntimeEnv>,
     pub(super) slots: Arc<Semaphore>,
     pub(super) limits: SqlLimits,
+    /// What was found of the types in history.
+    pub(super) observed: Arc<ObservedCache>,
 }
 
 impl std::fmt::Debug for SqlEngine {
@@ -59,7 +62,8 @@ impl SqlEngine {
             .with_disk_manager_builder(no_files)
             .build_arc()?;
         let slots = Arc::new(Semaphore::new(MAX_STATEMENTS));
-        Ok(SqlEngine { runtime: Some(runtime), environment, slots, limits })
+        let observed = Arc::default();
+        Ok(SqlEngine { runtime: Some(runtime), environment, slots, limits, observed })
     }
 
     /// Runs a task on the threads of statements; `None` when they are gone.

@@ -19,6 +19,7 @@ mod made_size;
 mod merge_function;
 mod merged_calls;
 mod mistakes;
+mod observed_cache;
 mod range_function;
 mod reply;
 mod row_column;

@@ -141,10 +141,11 @@ impl Question {
 
     /// Returns what there is to ask: with all that history has, or what is in memory if there is none.
     async fn catalogue(&self) -> Result<Arc<SqlCatalogue>, WindowSourceError> {
-        let source: Arc<dyn WindowSource> = match ArchivedWindows::new(&self.shared).await? {
-            Some(archived) => Arc::new(archived),
-            None => Arc::new(ShownWindows::new(&self.shared)),
-        };
+        let source: Arc<dyn WindowSource> =
+            match ArchivedWindows::new(&self.shared, &self.engine.observed).await? {
+                Some(archived) => Arc::new(archived),
+                None => Arc::new(ShownWindows::new(&self.shared)),
+            };
         Ok(Arc::new(SqlCatalogue::new(&self.shared, source).await?))
     }
 

@@ -66,6 +66,14 @@ pub(crate) struct ObservedValues {
 }
 
 impl ObservedValues {
+    /// Adds the types of others of the same query.
+    pub(super) fn union(&mut self, others: &ObservedValues) {
+        for (mine, theirs) in [(&mut self.columns, &others.columns), (&mut self.keys, &others.keys)] {
+            mine.resize(mine.len().max(theirs.len()), ObservedTypes::default());
+            mine.iter_mut().zip(theirs).for_each(|(types, more)| types.0 |= more.0);
+        }
+    }
+
     /// Adds the types of a window. Columns are computed if their types are not known.
     pub(crate) fn note(&mut self, output: &OutputPlan, window: &HistoryWindow) {
         self.columns.resize(output.columns.len(), ObservedTypes::default());
