@@ -175,8 +175,8 @@ async fn a_program_can_do_what_the_prompt_can() {
 
         let csv = get(&server, &format!("/queries/{number}/result?format=csv")).body;
         let lines: Vec<&str> = csv.lines().collect();
-        assert_eq!(lines[0], "window_start,window_end,partial,other,h.host_name,h.n,COUNT,sizes");
-        assert!(lines[1].contains(",false,false,\"a,\"\"b\"\"\",18446744073709551614,5,"), "{csv}");
+        assert_eq!(lines[0], "window_start,window_end,revision,partial,other,h.host_name,h.n,COUNT,sizes");
+        assert!(lines[1].contains("Z,0,false,false,\"a,\"\"b\"\"\",18446744073709551614,5,"), "{csv}");
         let ndjson = get(&server, &format!("/queries/{number}/result?format=ndjson")).body;
         let documents: Vec<Json> = ndjson.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(documents.len(), 3);
@@ -340,6 +340,36 @@ async fn what_should_not_reach_the_api_does_not_and_is_told_why() {
         stream.read_to_string(&mut reply).unwrap();
         assert!(reply.starts_with("HTTP/1.1 200"), "{reply}");
     });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn off_loopback_the_api_is_not_served_and_no_content_type_leads_around_it() {
+    let server = ServerProcess::start().await;
+    tokio::task::block_in_place(|| {
+        // A gRPC type does not make a request one of gRPC.
+        let mut stream = TcpStream::connect(("127.0.0.1", port(&server))).unwrap();
+        let head = "GET /api/v1/agents HTTP/1.1\r\nHost: evil.example\r\nContent-Type: application/grpc\r\nConnection: close\r\n\r\n";
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).unwrap();
+        assert!(reply.starts_with("HTTP/1.1 403"), "{reply}");
+    });
+
+    let options = pivot_frontend::FrontendOptions { listen: ([0, 0, 0, 0], 0).into(), ..Default::default() };
+    let elsewhere = pivot_frontend::start(options).await.unwrap();
+    let port = elsewhere.address().port();
+    tokio::task::block_in_place(|| {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        write!(
+            stream,
+            "GET /api/v1/agents HTTP/1.1\r\nHost: evil.example:{port}\r\nConnection: close\r\n\r\n"
+        )
+        .unwrap();
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).unwrap();
+        assert!(reply.starts_with("HTTP/1.1 403") && reply.contains("on loopback alone"), "{reply}");
+    });
+    elsewhere.stop().await;
 }
 
 /// Installs schemathesis where it is missing, and returns its path.

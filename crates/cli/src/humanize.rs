@@ -14,7 +14,7 @@ pub(crate) fn value(value: &Value) -> String {
         Value::U64(x) => grouped(&x.to_string()),
         Value::F64(x) => double(*x),
         Value::Str(x) => escaped(x),
-        Value::Timestamp(ns) => timestamp(*ns).replace('T', " ").replace('Z', ""),
+        Value::Timestamp(ns) => date_and_time(*ns),
         Value::Duration(ns) => duration(*ns),
         Value::List(items) => {
             let items: Vec<String> = items.iter().map(self::value).collect();
@@ -22,6 +22,12 @@ pub(crate) fn value(value: &Value) -> String {
         }
         Value::Bool(_) | Value::Bytes(_) => value.to_string(),
     }
+}
+
+/// Returns a point in time in UTC, with as many digits behind the point as it needs: none, three, six or nine.
+fn date_and_time(ns: i64) -> String {
+    let text = DateTime::from_timestamp_nanos(ns).to_rfc3339_opts(SecondsFormat::AutoSi, true);
+    text.replace('T', " ").replace('Z', "")
 }
 
 /// Returns a time as RFC 3339 in UTC with nine digits after the point.

@@ -46,7 +46,7 @@
 //! * results: `kept_frames`, `select`, `finished_groups`, `estimate` (samples), `evaluated_rows`, `column_role`,
 //!   `unify_column`
 //! * questions about windows that have closed: `sql`
-//! * for whoever runs it: `http_routes`, `frontend_metrics` with `commit_figures`, `report_figures` and `process_figures`, `prometheus_text`
+//! * for whoever runs it: `http_routes`, `allowed_hosts`, `frontend_metrics` with `commit_figures`, `report_figures` and `process_figures`, `prometheus_text`
 //! * other doors than gRPC: `doors`
 //! * sinks: `prometheus_sink`, `metric_histogram`
 //! * clients: `clients_service`, `client_wire` (wire form), `client_leases`, `lease_clock`, `frame_stream`, `frame_room`, `history_calls`
@@ -59,6 +59,7 @@ mod agent_report;
 mod agent_session;
 mod agent_wire;
 mod agents_service;
+mod allowed_hosts;
 mod announced_exports;
 mod blocking_work;
 mod client_leases;

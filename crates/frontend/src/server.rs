@@ -8,13 +8,14 @@
 
 use crate::accepted_connections::{accept, engage, refuse_surplus, room};
 use crate::agents_service::AgentsService;
+use crate::allowed_hosts::AllowedHosts;
 use crate::clients_service::ClientsService;
 use crate::compilation::Compiler;
 use crate::doors::{add_reflection, health_service};
 use crate::error::FrontendError;
 use crate::guarded_connection::GuardedConnection;
 use crate::history::Archive;
-use crate::http_routes::{AllowedHosts, routes};
+use crate::http_routes::routes;
 use crate::options::FrontendOptions;
 use crate::server_clock::ServerClock;
 use crate::shared_state::SharedState;

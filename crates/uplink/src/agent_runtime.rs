@@ -5,7 +5,7 @@
 //!           ◀─reports──        ◀─drain───
 //! ```
 //!
-//! The agent of a process is global to it and is reached by [`ProcessAgent`](crate::process_agent::ProcessAgent). A
+//! The agent of a process is global to it and is reached by `ProcessAgent`. A
 //! simulation has many agents in one process, and each has an uplink.
 
 use pivot_advice::{

@@ -1,6 +1,6 @@
 //! What an uplink asks of the machine that it runs on: the time, the way to a frontend, and chance.
 //!
-//! Processes use [`ThisMachine`]. A simulation brings a machine of its own, and with it runs the same uplink by a time, a
+//! Processes use `ThisMachine`. A simulation brings a machine of its own, and with it runs the same uplink by a time, a
 //! network and dice that it decides on.
 
 use pivot_protocol::{Clocks, SystemClocks};

@@ -14,7 +14,8 @@ use crate::humanize::count;
 use crate::live::RowLayout;
 use crate::result_frame::{FrameColumn, FrameRow};
 use crate::table::{StyleMode, TextRole, expanded_rows, result_table};
-use pivot_advice::Type;
+use crate::terminal_text::escaped;
+use pivot_advice::{Type, Value};
 use std::io::Write;
 
 /// How an answer is printed.
@@ -72,6 +73,9 @@ async fn print_table(
     }
 
     let width = form.columns.unwrap_or(usize::MAX);
+    if is_explanation(&answer.columns) {
+        return print_explanation(&rows, form, out);
+    }
     let lines = match form.layout {
         RowLayout::Expanded => expanded_rows(&answer.columns, &rows, None, width, form.paint),
         RowLayout::Table => result_table(&answer.columns, &rows, None, None).render(width, form.paint),
@@ -81,6 +85,27 @@ async fn print_table(
     }
     let total = count(rows.len() as u64, "row");
     writeln!(out, "{}", form.paint.style(TextRole::Quiet, &format!("({total})")))?;
+    Ok(())
+}
+
+/// Whether an answer is that to EXPLAIN.
+fn is_explanation(columns: &[FrameColumn]) -> bool {
+    columns.iter().map(|column| column.name.as_str()).eq(["plan_type", "plan"])
+}
+
+/// Prints plans as the trees that they are: a cell of a table has one line.
+fn print_explanation(
+    rows: &[FrameRow],
+    form: PrintedForm,
+    out: &mut (dyn Write + Send),
+) -> Result<(), CliError> {
+    for row in rows {
+        let [Value::Str(kind), Value::Str(plan)] = &row[..] else { continue };
+        writeln!(out, "{}", form.paint.style(TextRole::Strong, &escaped(kind)))?;
+        for line in plan.lines() {
+            writeln!(out, "  {}", escaped(line))?;
+        }
+    }
     Ok(())
 }
 

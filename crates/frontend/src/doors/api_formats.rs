@@ -67,7 +67,7 @@ pub(super) fn line(document: &Json) -> String {
 
 /// Returns the heading of results in CSV.
 pub(super) fn csv_heading(columns: &[wire::Column]) -> String {
-    let fixed = ["window_start", "window_end", "partial", "other"].map(str::to_owned);
+    let fixed = ["window_start", "window_end", "revision", "partial", "other"].map(str::to_owned);
     let names = columns.iter().map(|column| column.name.clone());
     csv_line(fixed.into_iter().chain(names))
 }
@@ -76,15 +76,26 @@ pub(super) fn csv_heading(columns: &[wire::Column]) -> String {
 pub(super) fn csv_rows(frame: &wire::Frame, scope: FrameScope) -> String {
     let part = FramePart::of(frame, scope);
     let mut lines = String::new();
+    // What is missing shows also where there is no row.
+    if part.rows.is_empty() && part.other.is_none() && part.is_partial() {
+        let nothing = part.columns.iter().map(|_| String::new());
+        lines.push_str(&csv_line(place(frame, [true, false]).into_iter().chain(nothing)));
+    }
     let rows = part.rows.iter().map(|row| (row, false)).chain(part.other.map(|row| (row, true)));
 
     for (row, is_other) in rows {
-        let place = [time(frame.window_start_ns), time(frame.window_end_ns)];
-        let facts = [part.is_partial().to_string(), is_other.to_string()];
         let values = row.values.iter().map(|value| csv_text(&wire_value(value)));
-        lines.push_str(&csv_line(place.into_iter().chain(facts).chain(values)));
+        lines.push_str(&csv_line(place(frame, [part.is_partial(), is_other]).into_iter().chain(values)));
     }
     lines
+}
+
+/// Returns the cells before those of a row: its window, whether that is partial, and whether it is the one of all other rows.
+fn place(frame: &wire::Frame, facts: [bool; 2]) -> [String; 5] {
+    let window = [time(frame.window_start_ns), time(frame.window_end_ns), frame.revision.to_string()];
+    let [start, end, revision] = window;
+    let [is_partial, is_other] = facts.map(|fact| fact.to_string());
+    [start, end, revision, is_partial, is_other]
 }
 
 /// Returns cells as a line of CSV, by RFC 4180.

@@ -12,9 +12,14 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// The most bytes of a body.
 const MAX_BODY: usize = 1 << 20;
+
+/// How long a body may take to come.
+const LONGEST_BODY: Duration = Duration::from_secs(10);
 
 /// The body of an install.
 #[derive(Debug, Deserialize)]
@@ -76,7 +81,11 @@ pub(super) async fn json_body<B: DeserializeOwned>(request: Request) -> Result<B
         return Err(ApiProblem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
     }
 
-    let bytes = to_bytes(request.into_body(), MAX_BODY).await.map_err(|_| {
+    let bytes = timeout(LONGEST_BODY, to_bytes(request.into_body(), MAX_BODY)).await.map_err(|_| {
+        let detail = format!("the body did not come within {} s", LONGEST_BODY.as_secs());
+        ApiProblem::new(StatusCode::REQUEST_TIMEOUT, detail)
+    })?;
+    let bytes = bytes.map_err(|_| {
         let detail = format!("the body is broken, or has more than {MAX_BODY} bytes");
         ApiProblem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
     })?;
@@ -194,8 +203,9 @@ fn decoded(text: &str) -> Result<String, ApiProblem> {
             b'+' => b' ',
             b'%' => {
                 let pair = [rest.next().ok_or_else(broken)?, rest.next().ok_or_else(broken)?];
-                let pair = std::str::from_utf8(&pair).map_err(|_| broken())?;
-                u8::from_str_radix(pair, 16).map_err(|_| broken())?
+                let digits = pair.map(|digit| char::from(digit).to_digit(16));
+                let [Some(high), Some(low)] = digits else { return Err(broken()) };
+                (high * 16 + low) as u8
             }
             other => other,
         });
@@ -215,7 +225,7 @@ mod tests {
         assert_eq!(found.time_ns("from").unwrap(), Some(1_796_040_000_000_000_000));
         assert_eq!((found.time_ns("to").unwrap(), found.nanoseconds("to").unwrap()), (Some(7), 7));
         assert!(read("").unwrap().time_ns("from").unwrap().is_none());
-        for wrong in ["form=1", "from=1&from=2", "from=%", "from=%zz", "from=%ff"] {
+        for wrong in ["form=1", "from=1&from=2", "from=%", "from=%zz", "from=%ff", "from=%+1"] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
         assert!(read("from=yesterday").unwrap().time_ns("from").is_err());

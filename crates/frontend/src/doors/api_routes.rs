@@ -9,6 +9,7 @@ use super::api_requests::{
     CarriersBody, InstallBody, PathText, QueryString, SqlBody, TextBody, json_body, params,
 };
 use super::api_stream::{EventId, document, download, events};
+use crate::allowed_hosts::AllowedHosts;
 use crate::clients_service::ClientsService;
 use crate::frame_stream::{FrameStream, compute};
 use crate::guarded_connection::{ConnectionRoom, RequestConnection};
@@ -57,7 +58,12 @@ pub(crate) fn api_routes(service: ClientsService) -> Router {
 
 /// Returns the answer to a request that does not reach the API, or `None` to one that does. A page in somebody's browser may
 /// not ask, unless it has the origin of the frontend.
-pub(crate) fn refuse_api_request(request: &Request) -> Option<Response> {
+pub(crate) fn refuse_api_request(request: &Request, hosts: AllowedHosts) -> Option<Response> {
+    if hosts != AllowedHosts::Local {
+        let detail = "the HTTP API is served on loopback alone, as it knows neither TLS nor who asks: listen at 127.0.0.1";
+        return Some(ApiProblem::new(StatusCode::FORBIDDEN, detail).into_response());
+    }
+
     let header = |name| request.headers().get(name).map(|value| value.to_str().unwrap_or_default());
     let host = header(HOST).or_else(|| request.uri().authority().map(|authority| authority.as_str()));
     if let Some(origin) = header(ORIGIN) {
